@@ -1,0 +1,51 @@
+# Everything a fresh machine with Python 3.11+, make and pip needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Several worker processes share the cores; one thread each, so that they do not fight over them.
+export OMP_NUM_THREADS := 1
+
+.PHONY: help install demo test test-slow lint format bench clean
+help:            ## list the targets
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+# torch first and by itself: asked for exactly, an index that has a CPU build of it gives that one.
+TORCH := $(shell grep '^torch==' constraints.txt)
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@echo "installing pinned packages into $(VENV) (about 2 GB, a minute or two)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(INSTALL) $(TORCH)
+	@$(INSTALL) -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "installing what the tests need"
+	@$(INSTALL) -c constraints.txt -e '.[dev]'
+	@touch $@
+
+install: $(VENV)/.installed ## create .venv with pinned packages
+
+demo: install ## run configs/quickstart.yaml: table, verdicts, report
+	@$(BIN)/mad-ray run configs/quickstart.yaml
+
+test: $(VENV)/.installed-dev ## run all tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev ## format check, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev ## format and mend the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.installed-dev ## print the benchmarks' ratios
+	$(BIN)/python benchmarks/metrics.py
+	$(BIN)/python benchmarks/ddpm.py
+	$(BIN)/python benchmarks/overhead.py
+
+clean: ## remove the environment and what runs left
+	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache

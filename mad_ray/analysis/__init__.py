@@ -1,0 +1,1 @@
+"""From ledgers to a decision: tables, intervals over seeds, trends, verdicts."""

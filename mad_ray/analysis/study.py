@@ -1,0 +1,48 @@
+"""What a report is made of: the measurements of a study, and what happened to each of its cases."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+TABLE_COLUMNS = ("case", "cohort", "seed", "generation", "metric", "bias", "value")
+FLOOR_COLUMNS = ("case", "metric", "value")
+
+
+@dataclass(frozen=True)
+class CaseInfo:
+    """One case of a study, apart from its measurements.
+
+    n_done: generations committed, over all seeds; the whole case is n_generations * n_seeds of them.
+    strips: generation -> sample images, uint8 [m, C, H, W] with C 1 or 3; empty where samples are no images.
+    """
+
+    case: str
+    group: str
+    """Cases of one group share their data and family, and so their axes: "ddpm on digits"."""
+    description: str
+    n_generations: int
+    n_seeds: int
+    n_done: int
+    failure: str | None = None
+    strips: dict[int, np.ndarray] = field(default_factory=dict)
+    real_strip: np.ndarray | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Stage -> seconds: fit, sample, measure, ..."""
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A study as far as it has come.
+
+    table: one row per measured value, TABLE_COLUMNS. A metric measured at several biases was published at the smallest.
+    floors: real against real at the same n, FLOOR_COLUMNS; metrics may be missing.
+    """
+
+    name: str
+    identity: dict[str, Any]
+    table: pd.DataFrame
+    floors: pd.DataFrame
+    cases: list[CaseInfo]
+    provenance: dict[str, Any]

@@ -1,0 +1,138 @@
+"""From a store to a StudyResult: ledgers -> one long table, floors, sample strips, durations. Needs no config."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mad_ray.analysis.study import FLOOR_COLUMNS, TABLE_COLUMNS, CaseInfo, StudyResult
+from mad_ray.core.errors import Missing
+from mad_ray.core.manifest import Blob, Manifest
+from mad_ray.core.sealed import unseal
+from mad_ray.ledger.chain import Chain, blob_key, read_checked
+from mad_ray.ledger.shards import decode_shard
+from mad_ray.ledger.store import Store
+from mad_ray.ledger.studies import read_failure, read_study
+from mad_ray.ledger.tensors import decode_tensors
+
+STRIP_IMAGES = 20
+
+
+def read_result(store: Store, name: str) -> StudyResult:
+    """All that a study has committed so far. Missing if there is no such study, Corrupt if its ledgers are damaged."""
+    document = read_study(store, name)
+    rows: list[dict[str, Any]] = []
+    floors: list[dict[str, Any]] = []
+    cases: list[CaseInfo] = []
+    manifests: list[Manifest] = []
+    for case in document["cases"]:
+        found = [(c["id"], _history(store, c["id"], case["n_generations"])) for c in case["cohorts"]]
+        for cohort, history in found:
+            rows += list(_rows(store, case["case"], cohort, history, case["n_generations"]))
+            manifests += history
+        reference = _reference(store, case["reference"])
+        floors += [
+            {"case": case["case"], "metric": metric, "value": value}
+            for metric, value in reference.get("floors", {}).items()
+            if value is not None
+        ]
+        cases.append(_case(store, name, case, found))
+    return StudyResult(
+        name=name,
+        identity={"title": document["title"], "study": document["study"]},
+        table=pd.DataFrame(rows, columns=list(TABLE_COLUMNS)),
+        floors=pd.DataFrame(floors, columns=list(FLOOR_COLUMNS)),
+        cases=cases,
+        provenance=_provenance(manifests),
+    )
+
+
+def _history(store: Store, cohort: str, n_generations: int) -> list[Manifest]:
+    return [m for m in Chain(store, cohort).history() if m.first <= n_generations]
+
+
+def _rows(store: Store, case: str, cohort: str, history: list[Manifest], n: int) -> Iterator[dict[str, Any]]:
+    for manifest in history:
+        data = read_checked(store, blob_key(manifest, manifest.metrics), manifest.metrics)
+        for row in json.loads(data):
+            if row["generation"] <= n and row["value"] is not None:
+                yield {"case": case, "cohort": cohort, **row}
+
+
+def _reference(store: Store, key: str) -> dict[str, Any]:
+    try:
+        return unseal(store.get(key), key)
+    except Missing:
+        return {}
+
+
+def _case(store: Store, study: str, case: dict[str, Any], found: list[tuple[str, list[Manifest]]]) -> CaseInfo:
+    n = case["n_generations"]
+    seeds = {c["id"]: len(c["seeds"]) for c in case["cohorts"]}
+    failures = [reason for cohort, _ in found if (reason := read_failure(store, study, cohort))]
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for _, history in found:
+        for manifest in history:
+            for stage, spent in manifest.provenance.get("seconds", {}).items():
+                seconds[stage] += spent
+    return CaseInfo(
+        case=case["case"],
+        group=case["group"],
+        description=case["description"],
+        n_generations=n,
+        n_seeds=sum(seeds.values()),
+        n_done=sum(min(h[-1].last, n) * seeds[cohort] for cohort, h in found if h),
+        failure="; ".join(failures) or None,
+        strips=_strips(store, found[0][1]),
+        real_strip=_real_strip(store, case["reference"]),
+        seconds=dict(seconds),
+    )
+
+
+def _strips(store: Store, history: list[Manifest]) -> dict[int, np.ndarray]:
+    """The first images of every generation of a case's first seed."""
+    strips = {}
+    for manifest in history:
+        for shard in manifest.shards:
+            if shard.start == 0:
+                samples, _ = decode_shard(read_checked(store, blob_key(manifest, shard.blob), shard.blob))
+                if samples.x.dtype == np.uint8 and len(samples.event) == 3:
+                    strips[shard.generation] = samples.x[0, :STRIP_IMAGES]
+    return strips
+
+
+def _real_strip(store: Store, reference_key: str) -> np.ndarray | None:
+    """Held-out real images, kept beside the reference for readers who do not have the data."""
+    named = _reference(store, reference_key).get("strip")
+    if not named:
+        return None
+    key = f"{reference_key.rpartition('/')[0]}/{named['name']}"
+    return decode_tensors(read_checked(store, key, Blob(**named)))["x"]
+
+
+def _provenance(manifests: list[Manifest]) -> dict[str, Any]:
+    told = [manifest.provenance for manifest in manifests]
+    if not told:
+        return {}
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for one in told:
+        for stage, spent in one.get("seconds", {}).items():
+            seconds[stage] += spent
+    ends = [one["started_s"] + one["wall_s"] for one in told]
+    return {
+        "versions": told[-1]["versions"],
+        "devices": sorted({one["device"] for one in told}),
+        "threads": sorted({one.get("threads", 1) for one in told}),
+        "started": _utc(min(one["started_s"] for one in told)),
+        "finished": _utc(max(ends)),
+        "seconds": dict(seconds),
+        "bytes": sum(one["n_bytes"] for one in told),
+        "commits": len(told),
+    }
+
+
+def _utc(seconds: float) -> str:
+    return pd.Timestamp(seconds, unit="s", tz="UTC").strftime("%Y-%m-%d %H:%M:%S UTC")

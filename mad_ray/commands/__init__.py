@@ -1,0 +1,1 @@
+"""One module per command of `mad-ray`; cli.py only parses and dispatches."""

@@ -1,0 +1,59 @@
+"""The blocks data:, family:, loop: and metrics: -> settings objects."""
+
+from dataclasses import fields
+from typing import Any, Literal
+
+from pydantic import create_model
+
+from mad_ray.config.validate import unknown, validate
+from mad_ray.core.errors import InvalidInput
+from mad_ray.core.loop import PRESETS, Loop, make_loop
+from mad_ray.data import SOURCES
+from mad_ray.families import FAMILIES
+from mad_ray.metrics.measure import Metrics
+
+# Every number a preset or the plain Loop may be given; the preset itself says which it needs.
+LoopInput: Any = create_model(
+    "LoopInput",
+    __config__={"extra": "forbid", "strict": True},
+    kind=(Literal[tuple(PRESETS)] | None, None),
+    **{f.name: (f.type | None, None) for f in fields(Loop)},  # type: ignore[call-overload,operator]
+)
+
+
+def make_data(block: Any, path: str) -> Any:
+    """A source of real data from `digits` or {name: digits, ...}."""
+    return _named(block, SOURCES, path)
+
+
+def make_family(block: Any, path: str) -> Any:
+    """A model family from `ddpm` or {name: ddpm, ...}."""
+    return _named(block, FAMILIES, path)
+
+
+def make_metrics(block: Any, path: str) -> Metrics:
+    """What is measured."""
+    return validate(Metrics, block, path)
+
+
+def loop_of(block: Any, path: str) -> Loop:
+    """A Loop from a preset and its numbers, or from the Loop's own numbers."""
+    given = validate(LoopInput, block, path).model_dump(exclude_none=True)
+    try:
+        return make_loop(given)
+    except TypeError as error:
+        missing = str(error).partition(":")[2] or str(error)
+        kind = f"kind {given['kind']}" if "kind" in given else "a loop without kind"
+        raise InvalidInput(f"{path}: {kind} needs {missing.strip()}") from error
+    except InvalidInput as error:
+        raise InvalidInput(f"{path.rpartition('.')[0]}.{error}".lstrip(".")) from error
+
+
+def _named(block: Any, known: dict[str, type], path: str) -> Any:
+    settings = {"name": block} if isinstance(block, str) else dict(block)
+    name = settings.pop("name", None)
+    if name is None:
+        raise InvalidInput(f"{path}.name is missing; one of {', '.join(sorted(known))}")
+    if name not in known:
+        raise InvalidInput(str(unknown(f"{path}.name={name}", str(name), known)).replace("unknown key", "unknown name"))
+    return validate(known[name], settings, path)

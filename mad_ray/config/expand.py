@@ -1,0 +1,174 @@
+"""A study -> its trajectories: cases x grid x random points x seeds, each checked before anything starts."""
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from mad_ray.config.blocks import loop_of, make_data, make_family, make_metrics
+from mad_ray.config.load import merge
+from mad_ray.config.model import Config, RandomSearch, StudySettings
+from mad_ray.config.validate import unknown
+from mad_ray.core.errors import InvalidInput
+from mad_ray.core.keys import Keys
+from mad_ray.core.trajectory import Trajectory
+
+VARIABLE = ("data", "family", "loop", "metrics", "n_generations", "seeds")
+
+
+def expand(config: Config) -> list[Trajectory]:
+    """All trajectories of a study. InvalidInput if any of them cannot be run to its end."""
+    study = config.study
+    found: list[Trajectory] = []
+    for label, over, path in _cases(study):
+        base = {name: getattr(study, name) for name in VARIABLE}
+        resolved = merge(_as_mappings(base), _as_mappings(over))
+        found += _trajectories(label, resolved, path, config.run.workers)
+    return found
+
+
+def _cases(study: StudySettings) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """(label, overrides, path for messages) of every combination of case, grid and random point."""
+    cases = study.cases or {"": {}}
+    for (case, over), point in itertools.product(cases.items(), _points(study)):
+        path = f"study.cases.{case}" if case else "study"
+        for key in over:
+            if key not in VARIABLE:
+                raise unknown(f"{path}.{key}", key, VARIABLE)
+        label = ", ".join(
+            [case, *(f"{name}={_text(value)}" for name, value in point.items())]
+            if case
+            else [f"{name}={_text(value)}" for name, value in point.items()]
+        )
+        for name, value in point.items():
+            over = merge(over, _nested(name, value))
+        yield label or study.name, over, path
+
+
+def _points(study: StudySettings) -> list[dict[str, Any]]:
+    for name, values in study.grid.items():
+        _check_path(name, "study.grid")
+        if not values:
+            raise InvalidInput(f"study.grid.{name}: no values; give at least one")
+    grid = [dict(zip(study.grid, values, strict=True)) for values in itertools.product(*study.grid.values())]
+    if study.random is None:
+        return grid
+    drawn = [_draw(study.random, i) for i in range(study.random.n)]
+    return [{**point, **extra} for point in grid for extra in drawn]
+
+
+def _draw(search: RandomSearch, i: int) -> dict[str, Any]:
+    point = {}
+    for name, law in search.space.items():
+        _check_path(name, "study.random.space")
+        uniform = Keys((search.seed,)).at("random", name).generator(0, i).random()
+        point[name] = _quantile(name, law, uniform)
+    return point
+
+
+def _quantile(name: str, law: dict[str, Any], u: float) -> Any:
+    """The u-quantile of a law of the search space; floats to 6 digits, so that a label tells the whole value."""
+    path = f"study.random.space.{name}"
+    if len(law) != 1:
+        raise InvalidInput(f"{path}: expected exactly one of uniform, log_uniform, integers, log_integers, choice")
+    ((kind, given),) = law.items()
+    if kind == "choice":
+        return given[int(u * len(given))]
+    if kind not in ("uniform", "log_uniform", "integers", "log_integers"):
+        raise unknown(f"{path}.{kind}", kind, ("uniform", "log_uniform", "integers", "log_integers", "choice"))
+    if len(given) != 2 or not given[0] < given[1] or (kind.startswith("log") and given[0] <= 0):
+        raise InvalidInput(f"{path}.{kind}={list(given)}: expected [low, high] with low < high (log: low > 0)")
+    low, high = given
+    whole = kind.endswith("integers")
+    if whole:
+        low, high = low - 0.5, high + 0.5
+    if kind.startswith("log"):
+        low = max(low, given[0] / 2)
+        value = math.exp(math.log(low) + u * (math.log(high) - math.log(low)))
+    else:
+        value = low + u * (high - low)
+    return min(max(round(value), given[0]), given[1]) if whole else float(f"{value:.6g}")
+
+
+def _trajectories(label: str, resolved: dict[str, Any], path: str, workers: int) -> list[Trajectory]:
+    data = make_data(resolved["data"], f"{path}.data")
+    family = make_family(resolved["family"], f"{path}.family")
+    loop = loop_of(resolved["loop"], f"{path}.loop")
+    metrics = make_metrics(resolved["metrics"], f"{path}.metrics")
+    n_generations, seeds = _counts(resolved, path)
+    found = [Trajectory(data, family, loop, metrics, n_generations, seed, label) for seed in seeds]
+    _check(found[0], label, workers)
+    return found
+
+
+def _counts(resolved: dict[str, Any], path: str) -> tuple[int, tuple[int, ...]]:
+    n, seeds = resolved["n_generations"], resolved["seeds"]
+    if type(n) is not int or n < 1:
+        raise InvalidInput(f"{path}.n_generations={n!r}: expected an integer, at least 1")
+    if type(seeds) is int and seeds >= 1:
+        return n, tuple(range(seeds))
+    if isinstance(seeds, (list, tuple)) and seeds and all(type(s) is int and s >= 0 for s in seeds):
+        if len(set(seeds)) == len(seeds):
+            return n, tuple(seeds)
+        raise InvalidInput(f"{path}.seeds={list(seeds)}: a seed stands twice; repetitions would not be independent")
+    raise InvalidInput(f"{path}.seeds={seeds!r}: expected how many (at least 1), or a list of integers from 0 up")
+
+
+def _check(trajectory: Trajectory, label: str, workers: int) -> None:
+    """What only data, family, loop and metrics together can tell."""
+    data, loop, metrics = trajectory.data, trajectory.loop, trajectory.metrics
+    if data.n_rows is not None:
+        t = loop.exhausted_at(data.n_rows, trajectory.n_generations)
+        if t == 1:
+            raise InvalidInput(
+                f"{label}: loop.n_initial={loop.n_initial} exceeds the {data.n_rows:,} training rows of "
+                f"{data.name}; lower n_initial"
+            )
+        if t is not None:
+            raise InvalidInput(
+                f"{label}: fresh data exhausted at t={t}: {loop.n_real(t):,} rows needed, {data.n_rows:,} exist; "
+                f"lower loop.n_fresh or n_generations (all {trajectory.n_generations} need "
+                f"{loop.n_real(trajectory.n_generations):,})"
+            )
+    if data.n_held_out is not None and metrics.n > data.n_held_out:
+        raise InvalidInput(
+            f"{label}: metrics.n={metrics.n} exceeds the {data.n_held_out:,} held-out samples of {data.name}; "
+            "lower metrics.n, since every metric compares as many real samples"
+        )
+    _check_features(trajectory, label)
+    trajectory.family.check(data.event, loop, workers)
+
+
+def _check_features(trajectory: Trajectory, label: str) -> None:
+    data, metrics = trajectory.data, trajectory.metrics
+    is_image = data.event.dtype == "uint8" and len(data.event.shape) == 3
+    if metrics.features != "identity" and not is_image:
+        raise InvalidInput(f"{label}: metrics.features={metrics.features} needs images; use identity with {data.name}")
+    if metrics.features == "lenet" and data.event.n_classes < 2:
+        raise InvalidInput(f"{label}: metrics.features=lenet learns from labels; {data.name} has none: use identity")
+    if metrics.features == "inception":
+        from mad_ray.metrics.inception import Inception
+
+        Inception(metrics.weights, metrics.weights_sha256)
+
+
+def _check_path(name: str, path: str) -> None:
+    head = name.partition(".")[0]
+    if head not in VARIABLE:
+        raise unknown(f"{path}.{name}", head, VARIABLE)
+
+
+def _nested(name: str, value: Any) -> dict[str, Any]:
+    for part in reversed(name.split(".")):
+        value = {part: value}
+    return value
+
+
+def _as_mappings(block: dict[str, Any]) -> dict[str, Any]:
+    """`family: ddpm` as {name: ddpm}, so that blocks merge alike."""
+    named = {k: {"name": v} for k, v in block.items() if k in ("data", "family") and isinstance(v, str)}
+    return {**block, **named}
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

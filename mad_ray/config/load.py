@@ -1,0 +1,90 @@
+"""Reading a config: strict YAML, `extends:`, and `--set a.b=c`."""
+
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mad_ray.core.errors import InvalidInput
+
+# In these blocks another kind of thing has other fields: naming a new one drops what was said of the old.
+DISCRIMINATORS = {"data": "name", "family": "name", "loop": "kind"}
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """SafeLoader that refuses a key given twice; plain YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice in one mapping", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The file's mapping, with what it extends merged beneath it and `a.b=c` overrides laid on top."""
+    merged = _load(Path(path), ())
+    for override in overrides:
+        merged = merge(merged, _parse_override(override))
+    return merged
+
+
+def parse_yaml(text: str, name: str) -> Any:
+    """YAML text -> value. InvalidInput with the line where it is not YAML."""
+    try:
+        return yaml.load(text, _StrictLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{name}, line {mark.line + 1}" if mark else name
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise InvalidInput(f"{where}: not valid YAML ({problem}); correct the file") from error
+
+
+def merge(base: Any, over: Any, key: str = "") -> Any:
+    """`over` laid on `base`: mappings merge, everything else is replaced; a new kind of thing starts from nothing."""
+    if not (isinstance(base, dict) and isinstance(over, dict)):
+        # `family: ddpm` over `family: {name: ddpm, ...}` names what is already there.
+        if isinstance(base, dict) and isinstance(over, str) and base.get(DISCRIMINATORS.get(key, "")) == over:
+            return base
+        return over
+    kind = DISCRIMINATORS.get(key)
+    if kind and kind in over and over[kind] != base.get(kind):
+        return over
+    return {**base, **{k: merge(base[k], v, k) if k in base else v for k, v in over.items()}}
+
+
+def _load(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
+    path = path.resolve()
+    if path in children:
+        raise InvalidInput(f"{path}: extends itself through {children[-1]}; break the circle")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise InvalidInput(f"{path}: no such config file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path}: cannot be read ({error})") from error
+    config = parse_yaml(text, str(path))
+    if not isinstance(config, dict):
+        raise InvalidInput(f"{path}: a config is a mapping with the blocks study: and run:")
+    parent = config.pop("extends", None)
+    if parent is None:
+        return config
+    if not isinstance(parent, str):
+        raise InvalidInput(f"{path}: extends={parent!r}; give one path, relative to this file")
+    return merge(_load(path.parent / parent, (*children, path)), config)
+
+
+def _parse_override(override: str) -> dict[str, Any]:
+    path, equals, text = override.partition("=")
+    if not equals or not path:
+        raise InvalidInput(f"--set {override}: expected a.b=value, for example study.loop.bias=0.5")
+    value = parse_yaml(text, f"--set {path}")
+    for part in reversed(path.split(".")):
+        value = {part: value}
+    return value

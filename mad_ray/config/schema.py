@@ -1,0 +1,59 @@
+"""The JSON Schema of configs, for editors."""
+
+from dataclasses import fields
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from mad_ray.config.blocks import LoopInput
+from mad_ray.config.model import Config
+from mad_ray.core.loop import Loop
+from mad_ray.data import SOURCES
+from mad_ray.families import FAMILIES
+from mad_ray.metrics.measure import Metrics
+
+
+def json_schema() -> dict[str, Any]:
+    """The whole schema: the config's blocks, and below study: the settings of every data set, family, loop, metric."""
+    schema = Config.model_json_schema()
+    study = schema["$defs"]["StudySettings"]["properties"]
+    study["data"] = _choice(SOURCES, study["data"])
+    study["family"] = _choice(FAMILIES, study["family"])
+    study["loop"] = {**_loop_schema(), "description": study["loop"]["description"]}
+    study["metrics"] = {**_plain(Metrics), "description": study["metrics"]["description"]}
+    study["cases"]["additionalProperties"] = {
+        "type": "object",
+        "properties": {k: study[k] for k in ("data", "family", "loop", "metrics", "n_generations", "seeds")},
+        "additionalProperties": False,
+    }
+    schema["properties"]["extends"] = {"type": "string", "description": "A config to start from, relative to this one."}
+    # A child of `extends` may leave out what its base says.
+    schema["$defs"]["StudySettings"].pop("required", None)
+    schema.pop("required", None)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "mad_ray study", **schema}
+
+
+def _choice(known: dict[str, type], property_schema: dict[str, Any]) -> dict[str, Any]:
+    """A bare name, or a mapping with that name and its settings; a case may give settings alone."""
+    options: list[dict[str, Any]] = [{"enum": sorted(known)}]
+    for name, kind in known.items():
+        own = _plain(kind)
+        own["properties"] = {"name": {"const": name}, **own.get("properties", {})}
+        options.append(own)
+    return {"anyOf": options, "description": property_schema["description"]}
+
+
+def _loop_schema() -> dict[str, Any]:
+    schema = LoopInput.model_json_schema()
+    described = _plain(Loop)["properties"]
+    for field in fields(Loop):
+        schema["properties"][field.name]["description"] = described[field.name].get("description", "")
+    return schema
+
+
+def _plain(kind: type) -> dict[str, Any]:
+    """A settings class's schema, its own definitions inlined where it has none."""
+    schema = TypeAdapter(kind).json_schema()
+    assert "$defs" not in schema, f"{kind} nests settings; teach the schema to lift their $defs"
+    schema.pop("required", None)
+    return schema

@@ -1,0 +1,82 @@
+"""Validation by pydantic, its errors turned into one clear line."""
+
+import difflib
+import json
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from mad_ray.core.errors import InvalidInput
+
+T = TypeVar("T")
+
+_adapters: dict[Any, TypeAdapter] = {}
+
+
+def validate(kind: type[T], value: Any, path: str) -> T:
+    """value -> an instance of `kind`. InvalidInput that names the field by its path in the config."""
+    try:
+        # As JSON: strict about types, and yet lists become tuples, mappings settings.
+        return adapter_of(kind).validate_json(json.dumps(value, default=str))
+    except ValidationError as error:
+        raise InvalidInput(_line(kind, error, path)) from None
+
+
+def adapter_of(kind: Any) -> TypeAdapter:
+    """The validator of a settings class, made once."""
+    if kind not in _adapters:
+        _adapters[kind] = TypeAdapter(kind)
+    return _adapters[kind]
+
+
+def unknown(path: str, key: str, known: Iterable[str]) -> InvalidInput:
+    """The error for a key nobody knows: with the nearest known one."""
+    names = sorted(known)
+    near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else "remove it"
+    return InvalidInput(f"{path}: unknown key; {hint} (known here: {', '.join(names)})")
+
+
+def _line(kind: Any, error: ValidationError, path: str) -> str:
+    # An unknown key first: a misspelt field also shows as a missing one, and that would mislead.
+    found = sorted(error.errors(), key=lambda e: e["type"] not in ("extra_forbidden", "unexpected_keyword_argument"))[0]
+    parts = [str(part) for part in found["loc"]]
+    where = ".".join([path, *parts] if path else parts) or "config"
+    if found["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return str(unknown(where, parts[-1], _fields_at(adapter_of(kind).json_schema(), parts[:-1])))
+    cause = found.get("ctx", {}).get("error")
+    if isinstance(cause, InvalidInput):
+        return _below(path, str(cause))
+    if found["type"] in ("missing", "missing_argument"):
+        return f"{where} is missing; it has no default"
+    text = found["msg"][0].lower() + found["msg"][1:]
+    return f"{where}={_short(found['input'])}: {text} (found {type(found['input']).__name__})"
+
+
+def _below(path: str, message: str) -> str:
+    """Messages of settings begin with their own block ("loop.bias=2 ..."); put the blocks above it in front."""
+    block = path.rpartition(".")[2]
+    above = path.rpartition(".")[0]
+    return f"{above}.{message}" if above and message.startswith(block) else message
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _fields_at(schema: dict[str, Any], parts: list[str]) -> Iterable[str]:
+    node = schema
+    for part in parts:
+        node = _resolve(schema, node).get("properties", {}).get(part, {})
+    return _resolve(schema, node).get("properties", {})
+
+
+def _resolve(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in node or "anyOf" in node:
+        if "$ref" in node:
+            node = schema["$defs"][node["$ref"].rpartition("/")[2]]
+        else:
+            node = next((option for option in node["anyOf"] if option.get("type") != "null"), {})
+    return node

@@ -1,0 +1,1 @@
+"""Types and pure functions: no I/O, no torch, no ray."""

@@ -1,0 +1,10 @@
+"""Real data P_r, by the name a config gives it."""
+
+from mad_ray.data.analytic import GaussianData
+from mad_ray.data.digits import Digits
+from mad_ray.data.mnist import Mnist
+from mad_ray.data.source import Source
+
+SOURCES: dict[str, type] = {source.name: source for source in (Digits, Mnist, GaussianData)}
+
+__all__ = ["SOURCES", "Digits", "GaussianData", "Mnist", "Source"]

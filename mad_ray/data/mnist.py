@@ -1,0 +1,97 @@
+"""MNIST from its four idx files: in a folder, or at a URL; checked against the digest of their content."""
+
+import gzip
+import hashlib
+import os
+import struct
+import urllib.error
+import urllib.request
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from mad_ray.core.errors import InvalidInput
+from mad_ray.core.settings import STRICT
+from mad_ray.data.source import Table, TableSource
+
+FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+SHA256 = "e9914cff2ade526da2ab1ac60c072f9173cc53e35b9411692de8207cb1b9009d"
+
+
+@dataclass(frozen=True)
+class Mnist(TableSource):
+    """28x28 grey digits of 10 classes: 60,000 to train on, 10,000 held out (the test set)."""
+
+    __pydantic_config__ = STRICT
+
+    name: ClassVar[str] = "mnist"
+
+    path: str = field(default="", metadata={"execution": True})
+    """A folder with the four idx files (gzipped or not), or the http(s):// or file:// URL below which they lie."""
+    sha256: str = SHA256
+    """Digest of the content: SHA-256 over the four files' own SHA-256 (uncompressed, train images, train labels,
+    test images, test labels). Give it where the files are not the published MNIST."""
+
+    def _load(self) -> Table:
+        if not self.path:
+            raise InvalidInput("data.path is missing: mnist needs the folder, or the URL, of its four idx files")
+        raw = [_read(self.path, name) for name in FILES]
+        found = hashlib.sha256(b"".join(hashlib.sha256(data).digest() for data in raw)).hexdigest()
+        if found != self.sha256:
+            raise InvalidInput(
+                f"data.path={self.path}: content digest {found} where data.sha256 expects {self.sha256}; "
+                "fetch the files again, or set data.sha256 to the digest found if other data are meant"
+            )
+        x, label, held_x, held_label = (parse_idx(data, name) for data, name in zip(raw, FILES, strict=True))
+        return Table(x[:, None], label.astype(np.int32), held_x[:, None], held_label.astype(np.int32))
+
+
+def parse_idx(data: bytes, name: str) -> np.ndarray:
+    """An idx file of unsigned bytes -> array. InvalidInput if it is none, or cut short. Format: yann.lecun.com."""
+    try:
+        zero, kind, n_dims = struct.unpack(">HBB", data[:4])
+        shape = struct.unpack(f">{n_dims}I", data[4 : 4 + 4 * n_dims])
+    except struct.error as error:
+        raise InvalidInput(f"{name}: not an idx file, {len(data)} bytes only") from error
+    if zero != 0 or kind != 8 or len(data) != 4 + 4 * n_dims + int(np.prod(shape)):
+        raise InvalidInput(f"{name}: not a whole idx file of unsigned bytes; fetch it again")
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * n_dims).reshape(shape)
+
+
+def _read(path: str, name: str) -> bytes:
+    if "://" in path:
+        return _unpack(_download(f"{path.rstrip('/')}/{name}.gz"), name)
+    for candidate in (Path(path) / f"{name}.gz", Path(path) / name):
+        if candidate.is_file():
+            return _unpack(candidate.read_bytes(), name)
+    raise InvalidInput(f"data.path={path}: no {name}.gz there; mnist needs {', '.join(FILES)} (.gz or not)")
+
+
+def _unpack(data: bytes, name: str) -> bytes:
+    if not data.startswith(b"\x1f\x8b"):
+        return data
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InvalidInput(f"{name}.gz: damaged ({error}); fetch it again") from error
+
+
+def _download(url: str) -> bytes:
+    """The file at the URL, kept in the user's cache under a name made of the URL; content is checked by the caller."""
+    cache = Path(os.environ.get("MAD_RAY_CACHE", Path.home() / ".cache" / "mad_ray"))
+    cached = cache / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{url.rsplit('/', 1)[-1]}"
+    if cached.is_file():
+        return cached.read_bytes()
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            data = answer.read()
+    except (OSError, urllib.error.URLError, ValueError) as error:
+        raise InvalidInput(f"data.path: {url} cannot be read ({error}); give another URL, or a folder") from error
+    cache.mkdir(parents=True, exist_ok=True)
+    partial = cached.with_name(f"{cached.name}.{os.getpid()}")
+    partial.write_bytes(data)
+    partial.replace(cached)
+    return data

@@ -1,0 +1,95 @@
+"""The protocol of real data P_r, and finite labelled data held in memory."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from mad_ray.core.errors import InvalidInput
+from mad_ray.core.keys import Keys
+from mad_ray.core.moments import Moments
+from mad_ray.core.samples import Event, Samples
+
+
+class Source(Protocol):
+    """Real data. A frozen dataclass of its settings; what it loads is cached per process."""
+
+    name: ClassVar[str]
+    event: Event
+    n_rows: int | None
+    """Training rows there are; None where they never run out."""
+    n_held_out: int | None
+    """Rows kept apart as the reference of every metric; no training set ever holds one."""
+
+    def rows(self, start: int, stop: int, keys: Keys) -> Samples:
+        """Training rows start..stop of each trajectory, in that trajectory's own order [B, n, *event]."""
+        ...
+
+    def held_out(self, n: int) -> Samples:
+        """The first n held-out rows [1, n, *event], the same for every trajectory."""
+        ...
+
+    def moments(self) -> Moments | None:
+        """The exact moments [1, d] of P_r; None where only samples of it exist."""
+        ...
+
+
+@dataclass(frozen=True)
+class Table:
+    """Finite labelled data: x [n, *event], label [n], split once and for all into training and held-out rows."""
+
+    x: np.ndarray
+    label: np.ndarray
+    held_out_x: np.ndarray
+    held_out_label: np.ndarray
+
+    @property
+    def event(self) -> Event:
+        return Event(self.x.shape[1:], str(self.x.dtype), int(self.label.max()) + 1)
+
+
+class TableSource:
+    """What every source of finite data shares: settings above, `_table` (cached by the subclass) below."""
+
+    name: ClassVar[str]
+    _load: ClassVar[Callable[[Any], Table]]
+
+    @property
+    def _table(self) -> Table:
+        return _load_once(self)
+
+    @property
+    def event(self) -> Event:
+        return self._table.event
+
+    @property
+    def n_rows(self) -> int | None:
+        return len(self._table.x)
+
+    @property
+    def n_held_out(self) -> int | None:
+        return len(self._table.held_out_x)
+
+    def rows(self, start: int, stop: int, keys: Keys) -> Samples:
+        """Each trajectory walks through the rows in its own random order: seeds differ in their real data too."""
+        table = self._table
+        if stop > len(table.x):
+            raise InvalidInput(f"data={self.name}: {stop} real rows needed, {len(table.x)} exist")
+        order = np.stack(
+            [keys.generator(b, "order").permutation(len(table.x))[start:stop] for b in range(len(keys.seeds))]
+        )
+        return Samples.of(table.x[order], table.label[order])
+
+    def held_out(self, n: int) -> Samples:
+        table = self._table
+        return Samples.of(table.held_out_x[None, :n], table.held_out_label[None, :n])
+
+    def moments(self) -> Moments | None:
+        return None
+
+
+@lru_cache(maxsize=4)
+def _load_once(source: Any) -> Table:
+    return source._load()

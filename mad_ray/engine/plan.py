@@ -1,0 +1,52 @@
+"""From trajectories to trials: cohorts that share a fit, packs of cohorts that share a trial."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mad_ray.core.trajectory import Cohort, Trajectory, cohorts_of
+from mad_ray.ledger.ledger import Ledger
+from mad_ray.ledger.store import Store
+
+Pack = tuple[Cohort, ...]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a cohort's ledger has come. seconds: wall time per generation so far, None before the first."""
+
+    n_done: int
+    seconds: float | None
+    n_bytes: int
+
+
+def plan_cohorts(trajectories: Sequence[Trajectory]) -> list[Cohort]:
+    """Cohorts in order of appearance, as wide as their family allows. Equal trajectories are computed once."""
+    cohorts: list[Cohort] = []
+    cases: dict[str, list[Trajectory]] = {}
+    for trajectory in trajectories:
+        cases.setdefault(trajectory.case, []).append(trajectory)
+    for group in cases.values():
+        cohorts += cohorts_of(group, group[0].family.max_cohort)
+    return cohorts
+
+
+def pack_cohorts(cohorts: Sequence[Cohort], max_concurrent: int) -> list[Pack]:
+    """Trials, longest first: dear cohorts alone, cheap ones dealt into as many packs as run at once.
+
+    Starting a trial costs seconds, a generation of a cheap cohort milliseconds.
+    """
+    unique = list({cohort.id: cohort for cohort in cohorts}.values())
+    dear = [cohort for cohort in unique if not cohort.head.family.redraw]
+    cheap = [cohort for cohort in unique if cohort.head.family.redraw]
+    dear.sort(key=lambda cohort: -cohort.n_generations)
+    packs = [tuple(cheap[i::max_concurrent]) for i in range(max_concurrent)]
+    return [*((cohort,) for cohort in dear), *(pack for pack in packs if pack)]
+
+
+def progress_of(cohort: Cohort, store: Store) -> Progress:
+    """Read from the ledger alone."""
+    history = Ledger(store, cohort).history()
+    n = history[-1].last if history else 0
+    wall = sum(manifest.provenance.get("wall_s", 0.0) for manifest in history)
+    n_bytes = sum(manifest.provenance.get("n_bytes", 0) for manifest in history)
+    return Progress(min(n, cohort.n_generations), wall / n if n else None, n_bytes)

@@ -1,0 +1,52 @@
+"""Where the samples of earlier generations come from: committed shards, or a model that draws them again."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from mad_ray.core.keys import Keys
+from mad_ray.core.manifest import Shard
+from mad_ray.core.samples import Samples
+from mad_ray.families.family import Family, Model
+from mad_ray.ledger.chain import read_checked
+from mad_ray.ledger.shards import decode_shard
+from mad_ray.ledger.store import Store
+
+BLOCK = 4096
+
+
+class Published(Protocol):
+    """The samples that one generation published. Small enough to pickle."""
+
+    def blocks(self, start: int, stop: int) -> Iterator[Samples]:
+        """Samples start..stop of each trajectory, in order, some at a time."""
+        ...
+
+
+@dataclass(frozen=True)
+class Redrawn:
+    """Samples that are cheaper to draw again than to keep: same model, same keys, same bytes."""
+
+    family: Family
+    model: Model
+    bias: float
+    keys: Keys
+
+    def blocks(self, start: int, stop: int) -> Iterator[Samples]:
+        for low in range(start, stop, BLOCK):
+            yield self.family.sample(self.model, low, min(low + BLOCK, stop), self.bias, self.keys)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Samples in the Parquet shards of one generation that a manifest names."""
+
+    store: Store
+    shards: tuple[tuple[str, Shard], ...]
+    """(key, shard), in the order of samples."""
+
+    def blocks(self, start: int, stop: int) -> Iterator[Samples]:
+        for key, shard in self.shards:
+            if shard.start < stop and start < shard.stop:
+                samples, _ = decode_shard(read_checked(self.store, key, shard.blob))
+                yield samples.rows(max(start - shard.start, 0), min(stop, shard.stop) - shard.start)

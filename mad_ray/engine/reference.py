@@ -1,0 +1,155 @@
+"""The real reference of every metric: held-out features, the extractor, and the floor; made once, kept in the store."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mad_ray.core.errors import Missing
+from mad_ray.core.fingerprint import Json, digest, digest_bytes, identity
+from mad_ray.core.keys import Keys
+from mad_ray.core.manifest import Blob
+from mad_ray.core.moments import Moments, rows_to_moments
+from mad_ray.core.samples import Samples
+from mad_ray.core.sealed import seal, unseal
+from mad_ray.data.source import Source
+from mad_ray.ledger.chain import read_checked
+from mad_ray.ledger.store import Store
+from mad_ray.ledger.tensors import decode_tensors, encode_tensors
+from mad_ray.metrics.features import Extractor
+from mad_ray.metrics.measure import Metrics, evaluate, make_extractor
+
+LENET_KEYS = Keys((0,)).at("lenet")
+FLOOR_KEYS = Keys((0,)).at("floor")
+STRIP_IMAGES = 20
+
+
+@dataclass(frozen=True)
+class Reference:
+    """features [n, d] of held-out real samples, their moments (exact ones where P_r has them), the extractor, and
+
+    floors: each metric of real against held-out real samples at the same n; no model is expected below it.
+    accuracy: of the LeNet on held-out data, None for other extractors.
+    """
+
+    features: np.ndarray
+    moments: Moments
+    extractor: Extractor
+    floors: dict[str, float | None]
+    accuracy: float | None
+
+
+def reference_key(data: Source, metrics: Metrics) -> str:
+    """Where the reference of these settings lies in a store."""
+    return f"references/{digest([identity(data), identity(metrics)])[:16]}/reference.json"
+
+
+_references: dict[tuple[str, Source, Metrics], Reference] = {}
+
+
+def open_reference(store: Store, data: Source, metrics: Metrics, say: Callable[[str], None] = print) -> Reference:
+    """The reference from this process, else from the store, else made now (and kept; whoever is first wins)."""
+    known = (store.url, data, metrics)
+    if known not in _references:
+        _references[known] = _read_or_make(store, data, metrics, say)
+    return _references[known]
+
+
+def _read_or_make(store: Store, data: Source, metrics: Metrics, say: Callable[[str], None]) -> Reference:
+    extractor, accuracy = _open_extractor(store, data, metrics, say)
+    key = reference_key(data, metrics)
+    document = _read_sealed(store, key)
+    if document is None:
+        store.put(key, _make(store, key, data, metrics, extractor), if_absent=True)
+        document = unseal(store.get(key), key)
+    features = _read_tensors(store, key, document["features"])["features"]
+    return Reference(features, _real_moments(data, metrics, features), extractor, document["floors"], accuracy)
+
+
+def _make(store: Store, key: str, data: Source, metrics: Metrics, extractor: Extractor) -> bytes:
+    """Compute features and floors, write the features, return the sealed document that names them."""
+    held = data.held_out(metrics.n)
+    real = extractor(held.x[0])
+    n_other = metrics.n if data.n_rows is None else min(metrics.n, data.n_rows)
+    other = extractor(data.rows(0, n_other, FLOOR_KEYS).x[0])
+    floors = evaluate(
+        real=real,
+        synthetic=other,
+        settings=metrics,
+        real_moments=_real_moments(data, metrics, real),
+        synthetic_moments=rows_to_moments(other[None]),
+    )
+    named = _write_tensors(store, key, "features", {"features": real})
+    finite: dict[str, Json] = {name: float(v) if np.isfinite(v) else None for name, v in floors.items()}
+    document = {"data": identity(data), "metrics": identity(metrics), "features": named, "floors": finite}
+    if held.x.dtype == np.uint8:
+        document["strip"] = _write_tensors(store, key, "strip", {"x": strip(held, data.event.n_classes)})
+    return seal(document)
+
+
+def strip(held: Samples, n_classes: int) -> np.ndarray:
+    """STRIP_IMAGES real images for readers who do not have the data, ordered by class as families order theirs."""
+    if n_classes == 0:
+        return held.x[0, :STRIP_IMAGES]
+    of_class = [np.flatnonzero(held.label[0] == c) for c in range(n_classes)]
+    wanted = [of_class[i % n_classes][i // n_classes :][:1] for i in range(STRIP_IMAGES)]
+    return held.x[0, np.concatenate(wanted)]
+
+
+def _real_moments(data: Source, metrics: Metrics, features: np.ndarray) -> Moments:
+    exact = data.moments() if metrics.features == "identity" else None
+    return rows_to_moments(features[None]) if exact is None else exact
+
+
+def _open_extractor(
+    store: Store, data: Source, metrics: Metrics, say: Callable[[str], None]
+) -> tuple[Extractor, float | None]:
+    if metrics.features != "lenet":
+        return make_extractor(metrics, device=_torch_device(metrics)), None
+    key = f"extractors/{digest([identity(data), 'lenet'])[:16]}/lenet.json"
+    document = _read_sealed(store, key)
+    if document is None:
+        say(f"training the LeNet of {data.name}, once; it is kept in the store")
+        store.put(key, _train_lenet(store, key, data), if_absent=True)
+        document = unseal(store.get(key), key)
+    return make_extractor(metrics, lenet=_read_tensors(store, key, document["state"])), document["accuracy"]
+
+
+def _torch_device(metrics: Metrics) -> str:
+    """Only Inception is heavy enough for a GPU to matter."""
+    if metrics.features != "inception":
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _train_lenet(store: Store, key: str, data: Source) -> bytes:
+    from mad_ray.metrics.lenet import lenet_accuracy, train_lenet
+
+    real = data.rows(0, data.n_rows or 0, LENET_KEYS)
+    state = train_lenet(real.x[0], real.label[0], data.event.n_classes, LENET_KEYS)
+    held = data.held_out(data.n_held_out or 0)
+    named = _write_tensors(store, key, "state", state)
+    accuracy = round(float(lenet_accuracy(state, held.x[0], held.label[0])), 6)
+    return seal({"data": identity(data), "state": named, "accuracy": accuracy})
+
+
+def _read_sealed(store: Store, key: str) -> dict[str, Any] | None:
+    try:
+        return unseal(store.get(key), key)
+    except Missing:
+        return None
+
+
+def _write_tensors(store: Store, key: str, name: str, tensors: dict[str, np.ndarray]) -> dict[str, Json]:
+    """Write beside `key`, under a name made of the content, so that two makers never overwrite each other."""
+    data = encode_tensors(tensors)
+    found = digest_bytes(data)
+    store.put(f"{key.rpartition('/')[0]}/{name}-{found[:16]}.safetensors", data, if_absent=True)
+    return {"name": f"{name}-{found[:16]}.safetensors", "n_bytes": len(data), "sha256": found}
+
+
+def _read_tensors(store: Store, key: str, named: dict[str, Any]) -> dict[str, np.ndarray]:
+    return decode_tensors(read_checked(store, f"{key.rpartition('/')[0]}/{named['name']}", Blob(**named)))

@@ -1,0 +1,96 @@
+"""A cohort's trajectories, run to the end; what happens on the way is told to a Watcher."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from mad_ray.core.errors import StoreError
+from mad_ray.core.manifest import Manifest
+from mad_ray.core.trajectory import Cohort
+from mad_ray.engine.failures import reason_of
+from mad_ray.engine.generation import advance
+from mad_ray.engine.runtime import Report, Runtime, silent
+from mad_ray.ledger.ledger import Ledger
+from mad_ray.ledger.store import Store
+from mad_ray.ledger.studies import clear_failure, record_failure
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A span of generations became part of the ledger. values: metric -> mean over seeds at its last generation."""
+
+    first: int
+    last: int
+    wall_s: float
+    values: dict[str, float]
+    is_new: bool
+
+
+class Watcher(Protocol):
+    """Whoever wants to know how far the trajectories are; all methods return at once."""
+
+    def stage(self, cohort: str, stage: str, generation: int, share: float) -> None:
+        """A stage of a generation has come that far."""
+        ...
+
+    def committed(self, cohort: str, commit: Commit) -> None:
+        """Generations are committed; those of earlier runs are told too, is_new False."""
+        ...
+
+    def failed(self, cohort: str, generation: int, reason: str) -> None:
+        """The cohort cannot go on."""
+        ...
+
+
+def run_cohort(
+    cohort: Cohort, store: Store, runtime: Runtime, report: Report = silent
+) -> Iterator[tuple[Manifest, bool]]:
+    """Advance until every generation is committed; yields (manifest, is_new) of the whole chain, old ones first."""
+    ledger = Ledger(store, cohort)
+    for manifest in ledger.history():
+        if manifest.first <= cohort.n_generations:
+            yield manifest, False
+    while ledger.last < cohort.n_generations:
+        yield advance(cohort, ledger, runtime, report), True
+
+
+def run_watched(
+    study: str,
+    cohort: Cohort,
+    store: Store,
+    runtime: Runtime,
+    watcher: Watcher,
+    is_passing: Callable[[Exception], bool] = lambda error: False,
+) -> bool:
+    """Run a cohort to its end; False if it failed, with the reason kept in the store and the others free to go on.
+
+    Errors of the store, and those that `is_passing` (a process was lost; a restart cures it), are raised instead.
+    """
+    clear_failure(store, study, cohort.id)
+    ledger = Ledger(store, cohort)
+    try:
+        for manifest, is_new in run_cohort(cohort, store, runtime, partial(watcher.stage, cohort.id)):
+            watcher.committed(cohort.id, summarize(ledger, manifest, is_new))
+    except StoreError:
+        raise
+    except Exception as error:
+        if is_passing(error):
+            raise
+        t = ledger.last + 1
+        record_failure(store, study, cohort.id, t, reason_of(error))
+        watcher.failed(cohort.id, t, reason_of(error))
+        return False
+    return True
+
+
+def summarize(ledger: Ledger, manifest: Manifest, is_new: bool) -> Commit:
+    """A manifest in numbers for a screen."""
+    found = defaultdict(list)
+    for row in json.loads(ledger.read_blob(manifest, manifest.metrics)):
+        if row["generation"] == manifest.last and row["value"] is not None:
+            found[row["metric"]].append(row["value"])
+    values = {name: sum(of) / len(of) for name, of in found.items()}
+    return Commit(manifest.first, manifest.last, manifest.provenance.get("wall_s", 0.0), values, is_new)

@@ -1,0 +1,1 @@
+"""The only writer of the store: conditional commits, checked reads, verification and clean-up."""

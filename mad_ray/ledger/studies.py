@@ -1,0 +1,73 @@
+"""A study's own documents in the store: what it is (written once), and why a cohort failed (until it runs again)."""
+
+import time
+from typing import Any
+
+from mad_ray.core.errors import Drift, Missing
+from mad_ray.core.fingerprint import Json, drift
+from mad_ray.core.sealed import seal, unseal
+from mad_ray.ledger.store import Store
+
+
+def study_key(name: str) -> str:
+    """Where the study of that name says what it is."""
+    return f"studies/{name}/study.json"
+
+
+def register_study(store: Store, name: str, document: dict[str, Json]) -> None:
+    """Write the study's document, or check it against the one stored. Drift names the first field that changed.
+
+    document["study"] holds the settings that identify the study.
+    """
+    document = {"name": name, **document}
+    if store.put(study_key(name), seal(document), if_absent=True):
+        return
+    stored = read_study(store, name)
+    changed = drift(stored["study"], document["study"])
+    if changed:
+        field, before, now = changed[0]
+        more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
+        raise Drift(
+            f"study.{field}={_text(now)} where the store's study {name} has {_text(before)}{more}; restore it, or give "
+            "the changed study another study.name (what is already computed is found again)"
+        )
+
+
+def read_study(store: Store, name: str) -> dict[str, Any]:
+    """The study's document. Missing if no study of that name was ever started on this store."""
+    key = study_key(name)
+    try:
+        return unseal(store.get(key), key)
+    except Missing as error:
+        raise Missing(
+            f"study {name} is not in {store.url}; `mad-ray run` puts it there, or correct run.store"
+        ) from error
+
+
+def record_failure(store: Store, study: str, cohort: str, generation: int, reason: str) -> None:
+    """Keep why a cohort cannot go on, for `status` and the report."""
+    document = {"cohort": cohort, "generation": generation, "reason": reason, "at_s": round(time.time())}
+    store.put(_failure_key(study, cohort), seal(document))
+
+
+def clear_failure(store: Store, study: str, cohort: str) -> None:
+    """Forget an earlier failure: the cohort runs again."""
+    store.delete(_failure_key(study, cohort))
+
+
+def read_failure(store: Store, study: str, cohort: str) -> str | None:
+    """Why the cohort stopped, if it did."""
+    key = _failure_key(study, cohort)
+    try:
+        document = unseal(store.get(key), key)
+    except Missing:
+        return None
+    return f"generation {document['generation']}: {document['reason']}"
+
+
+def _failure_key(study: str, cohort: str) -> str:
+    return f"studies/{study}/failures/{cohort}.json"
+
+
+def _text(value: Json) -> str:
+    return "nothing" if value is None else str(value)

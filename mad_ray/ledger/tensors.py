@@ -1,0 +1,37 @@
+"""Named arrays to safetensors and back. Nothing is ever unpickled."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError
+
+from mad_ray.core.errors import Corrupt, InvalidInput
+
+_DTYPES = {"float16", "float32", "float64", "complex64", "bool"} | {
+    f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64)
+}
+
+
+def encode_tensors(tensors: Mapping[str, np.ndarray]) -> bytes:
+    """Named arrays as safetensors; the same arrays give the same bytes in whatever order they come."""
+    return safetensors.numpy.save({name: _plain(name, tensors[name]) for name in sorted(tensors)})
+
+
+def decode_tensors(data: bytes) -> dict[str, np.ndarray]:
+    """Named arrays again, sorted by name, bit for bit; they are read-only. Corrupt if the bytes are not safetensors."""
+    try:
+        tensors = safetensors.numpy.load(data)
+    except (SafetensorError, KeyError, ValueError, OverflowError, MemoryError) as error:
+        raise Corrupt(f"not a safetensors file ({error}); it was damaged or is another file") from error
+    for array in tensors.values():
+        # frombuffer of bytearrays is writable, and of bytes not: callers shall see one thing.
+        array.flags.writeable = False
+    return dict(sorted(tensors.items()))
+
+
+def _plain(name: str, array: np.ndarray) -> np.ndarray:
+    """Contiguous and little-endian; 0-d arrays stay 0-d."""
+    if array.dtype.name not in _DTYPES:
+        raise InvalidInput(f"tensor {name!r} of dtype {array.dtype.name} cannot be stored; convert it to float32 first")
+    return np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")

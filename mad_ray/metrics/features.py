@@ -1,0 +1,36 @@
+"""Feature extractors: what turns samples into the vectors that are compared."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+
+class Extractor(Protocol):
+    """Samples to features. Row i of the answer depends on sample i alone, to the last bit."""
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """x [n, *event] -> features [n, d], floating point. InvalidInput for an event that it cannot read."""
+        ...
+
+
+class Identity:
+    """The samples themselves, flattened; images (uint8) in [0, 1]."""
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """x [n, *event] -> [n, d] float64."""
+        rows = x.reshape(len(x), -1).astype(np.float64)
+        return rows / 255 if x.dtype == np.uint8 else rows
+
+
+def in_batches(function: Callable[[np.ndarray], np.ndarray], x: np.ndarray, size: int) -> np.ndarray:
+    """function over x [n, ...] -> [n, ...], always called with exactly `size` rows, the last batch padded with zeros.
+
+    Libraries choose their algorithm, and so the last bits, by the batch's shape; here that never varies.
+    """
+    parts = []
+    for start in range(0, max(len(x), 1), size):
+        batch = x[start : start + size]
+        padding = np.zeros((size - len(batch), *x.shape[1:]), x.dtype)
+        parts.append(function(np.concatenate([batch, padding])))
+    return np.concatenate(parts)[: len(x)]

@@ -1,0 +1,23 @@
+"""The Ray runtime: what a trial uses to fit and to publish."""
+
+from mad_ray.engine.publish import PublishJob, ShardResult
+from mad_ray.engine.runtime import FitJob, Report
+from mad_ray.families.family import Model
+from mad_ray.onray.fit import fit_with_workers
+from mad_ray.onray.resources import Execution
+from mad_ray.onray.sample import publish_with_data
+
+
+class RayRuntime:
+    """Fits in place or through Ray Train, publishes through Ray Data."""
+
+    def __init__(self, execution: Execution) -> None:
+        self._execution = execution
+
+    def fit(self, job: FitJob, report: Report) -> Model:
+        if self._execution.workers == 0:
+            return job.run(report)
+        return fit_with_workers(job, self._execution, report)
+
+    def publish(self, job: PublishJob, report: Report) -> list[ShardResult]:
+        return publish_with_data(job, self._execution, report)

@@ -1,0 +1,238 @@
+"""Laws of the training loop: addressed order, schedules, averages, and bits that do not depend on the workers."""
+
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mad_ray.core.errors import InvalidInput, TrajectoryFailed
+from mad_ray.core.keys import Keys
+from mad_ray.core.moments import Moments, rows_to_moments
+from mad_ray.core.samples import Event, Samples
+from mad_ray.families import neural
+from mad_ray.families.neural import Recipe, ema_weight, initialised, one_cycle, train, update_average
+from mad_ray.families.rows import Rows, generator_of
+
+KEYS = Keys((7,)).at("fit", 1)
+RECIPE = Recipe(n_steps=12, batch_size=8, learning_rate=1e-2, weight_decay=0.0, ema_decay=0.9, micro_batches=4)
+
+
+class Vectors:
+    """A stream of float vectors in memory."""
+
+    def __init__(self, x: np.ndarray, weight: np.ndarray | None = None) -> None:
+        self.samples = Samples.of(x[None], np.arange(len(x))[None], None if weight is None else weight[None])
+        self.event = Event(x.shape[1:], "float32")
+        self.n = len(x)
+
+    def batches(self, size: int) -> Iterator[Samples]:
+        for start in range(0, self.n, size):
+            yield self.samples.rows(start, min(self.n, start + size))
+
+    def moments(self) -> Moments:
+        return rows_to_moments(self.samples.x, self.samples.weight)
+
+
+def vectors(n: int = 21) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((n, 3)).astype(np.float32)
+
+
+def denoising_loss(module: nn.Module, x: torch.Tensor, label: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    return nn.functional.mse_loss(module(x + torch.randn(x.shape, generator=generator)), x)
+
+
+def trained(recipe: Recipe = RECIPE, stream: Vectors | None = None, keys: Keys = KEYS) -> bytes:
+    """All weights after training, as bytes."""
+    net = initialised(lambda: nn.Sequential(nn.Linear(3, 16), nn.SiLU(), nn.Linear(16, 3)), keys.seed(0, "init"))
+    rows = Rows.of(stream or Vectors(vectors()))
+    train(net, rows, denoising_loss, recipe, keys, lambda share: None)
+    return b"".join(array.tobytes() for array in neural.module_to_arrays(net).values())
+
+
+def test_training_is_a_function_of_its_keys():
+    torch.manual_seed(0)
+    first = trained()
+    torch.manual_seed(1)
+    assert trained() == first
+    assert trained(keys=Keys((8,)).at("fit", 1)) != first
+
+
+def test_global_random_state_is_left_alone():
+    np.random.seed(0)
+    before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    trained()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert np.array_equal(np.random.get_state()[1], numpy_before)
+
+
+def worker(rank: int, n_workers: int, port: int, folder: str, recipe: Recipe) -> None:
+    """One of a group that somebody else set up, as a Ray Train worker finds it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (
+            ("RANK", rank),
+            ("LOCAL_RANK", rank),
+            ("WORLD_SIZE", n_workers),
+            ("LOCAL_WORLD_SIZE", n_workers),
+        ):
+            patch.setenv(name, str(value))
+        patch.setenv("MASTER_ADDR", "127.0.0.1")
+        patch.setenv("MASTER_PORT", str(port))
+        torch.set_num_threads(1)
+        torch.distributed.init_process_group("gloo")
+        try:
+            Path(folder, str(rank)).write_bytes(trained(recipe))
+        finally:
+            torch.distributed.destroy_process_group()
+
+
+def test_two_workers_give_the_bits_of_one(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torch.multiprocessing.spawn(worker, (2, port, str(tmp_path), RECIPE), nprocs=2)
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        alone = trained()
+    finally:
+        torch.set_num_threads(n_threads)
+    assert (tmp_path / "0").read_bytes() == alone
+    assert (tmp_path / "1").read_bytes() == alone
+
+
+def test_a_group_before_or_after_leaves_a_plain_fit_alone(tmp_path):
+    alone = trained()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    worker(0, 1, port, str(tmp_path), RECIPE)
+    assert (tmp_path / "0").read_bytes() == alone == trained()
+
+
+def test_workers_leave_the_thread_count_alone():
+    n_threads = torch.get_num_threads()
+    with neural.workers() as team:
+        assert (team.num_processes, team.process_index) == (1, 0)
+        assert torch.get_num_threads() == n_threads
+
+
+def test_an_uneven_share_is_refused(monkeypatch):
+    class Three:
+        num_processes = 3
+
+    class Context:
+        def __enter__(self) -> Three:
+            return Three()
+
+        def __exit__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr(neural, "workers", Context)
+    with pytest.raises(InvalidInput, match=r"run\.workers=3 needs family\.micro_batches divisible by 3 \(found 4\)"):
+        trained()
+
+
+def test_micro_batches_average_to_the_whole_batch():
+    """Parts draw their own noise, so compare a loss without any."""
+
+    def loss(module: nn.Module, x: torch.Tensor, label: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        return nn.functional.mse_loss(module(x), x)
+
+    grads = []
+    for n in (1, 4):
+        net = initialised(lambda: nn.Linear(3, 3), 0)
+        recipe = replace(RECIPE, micro_batches=n)
+        with neural.workers() as team:
+            neural.step_gradients(net, Rows.of(Vectors(vectors())), loss, recipe, KEYS, 5, team)
+        grads.append(net.weight.grad)
+    # Two orders of summing 8 float32 rows.
+    torch.testing.assert_close(grads[0], grads[1], rtol=1e-5, atol=1e-6)
+
+
+def test_every_epoch_visits_every_row_once():
+    rows, n = Rows.of(Vectors(vectors(10))), 10
+    taken = torch.cat([rows.order(first, 4, KEYS, generator_of(KEYS, "step", first)) for first in range(0, 40, 4)])
+    epochs = taken.view(4, n)
+    assert all(sorted(epoch.tolist()) == list(range(n)) for epoch in epochs)
+    assert epochs[0].tolist() != epochs[1].tolist()
+
+
+def test_the_order_does_not_depend_on_how_it_is_cut():
+    rows = Rows.of(Vectors(vectors(10)))
+    whole = rows.order(3, 30, KEYS, generator_of(KEYS))
+    assert torch.equal(
+        torch.cat([rows.order(3, 11, KEYS, generator_of(KEYS)), rows.order(14, 19, KEYS, generator_of(KEYS))]), whole
+    )
+
+
+def test_rows_of_weight_zero_change_no_bit():
+    x = vectors(12)
+    garbage = np.concatenate([np.full((2, 3), np.nan, np.float32), x[:7], np.full((5, 3), 1e9, np.float32), x[7:]])
+    weight = np.array([0, 0, *[2] * 7, *[0] * 5, *[2] * 5], np.float32)
+    recipe = replace(RECIPE, micro_batches=1)
+    assert trained(recipe, Vectors(garbage, weight)) == trained(recipe, Vectors(x))
+
+
+def test_unequal_weights_are_drawn_in_proportion():
+    weight = np.array([1, 0, 2, 5], np.float32)
+    rows, n = Rows.of(Vectors(vectors(4), weight)), 80_000
+    counts = torch.bincount(rows.order(0, n, KEYS, generator_of(KEYS)), minlength=3).numpy()
+    expected = np.array([1, 2, 5]) / 8 * n
+    # 4.5 standard deviations of a binomial count.
+    assert np.all(np.abs(counts - expected) < 4.5 * np.sqrt(expected * (1 - expected / n)))
+
+
+def test_no_weight_at_all_is_said():
+    with pytest.raises(TrajectoryFailed, match="5 rows, none of positive weight"):
+        Rows.of(Vectors(vectors(5), np.zeros(5, np.float32)))
+
+
+def test_divergence_is_said():
+    with pytest.raises(TrajectoryFailed, match=r"family\.learning_rate=0\.01: training diverged"):
+        trained(stream=Vectors(np.full((9, 3), np.nan, np.float32)))
+
+
+def test_one_cycle_rises_to_its_peak_and_falls_to_zero():
+    rates = [one_cycle(s, 100) for s in range(100)]
+    assert rates[9] == 1.0
+    assert rates[:10] == sorted(rates[:10])
+    assert rates[9:] == sorted(rates[9:], reverse=True)
+    assert 0 < rates[-1] < 1e-3
+    assert all(one_cycle(s, n) > 0 for n in (1, 2, 3) for s in range(n))
+
+
+def test_average_follows_its_formula_and_keeps_constants():
+    values = [torch.full((3,), float(v)) for v in (1.0, 4.0, -2.0)]
+    average, expected = [torch.zeros(3)], 0.0
+    for s, value in enumerate(values):
+        keep = ema_weight(s, 0.15)
+        assert keep == min(0.15, (1 + s) / (10 + s))
+        update_average(average, [nn.Parameter(value)], keep)
+        expected = keep * expected + (1 - keep) * float(value[0])
+    torch.testing.assert_close(average[0], torch.full((3,), expected))
+    constant = [torch.full((3,), 0.7)]
+    update_average(constant, [nn.Parameter(torch.full((3,), 0.7))], 0.995)
+    assert torch.equal(constant[0], torch.full((3,), 0.7))
+
+
+def test_progress_ends_at_one_and_is_told_about_a_hundred_times():
+    told: list[float] = []
+    recipe = replace(RECIPE, n_steps=250, micro_batches=1)
+    net = initialised(lambda: nn.Linear(3, 3), 0)
+    train(net, Rows.of(Vectors(vectors())), denoising_loss, recipe, KEYS, told.append)
+    assert told[-1] == 1.0
+    assert told == sorted(told)
+    assert 50 <= len(told) <= 200
+
+
+def test_kept_modules_are_few_and_follow_their_arrays():
+    models = [neural.module_to_arrays(initialised(lambda: nn.Linear(2, 2), seed)) for seed in range(neural.N_KEPT + 2)]
+    nets = [neural.kept_module(model, "test", lambda: nn.Linear(2, 2)) for model in models]
+    assert len(neural._KEPT) <= neural.N_KEPT
+    assert neural.kept_module({k: v.copy() for k, v in models[-1].items()}, "test", lambda: nn.Linear(2, 2)) is nets[-1]
+    models[-1]["net.bias"][:] = 3.0
+    assert neural.kept_module(models[-1], "test", lambda: nn.Linear(2, 2)).bias.tolist() == [3.0, 3.0]

@@ -1,0 +1,43 @@
+"""The terminal's table is aligned, complete and narrow enough."""
+
+from made_up_studies import digits_study, info, rows_of, study
+
+from mad_ray.report.screen import verdict_table
+
+
+def test_one_aligned_line_per_case(digits):
+    lines = verdict_table(digits).splitlines()
+    assert len(lines) == 2 + len(digits.cases)
+    for column in ("distance (floor)", "precision", "recall", "verdict"):
+        start = lines[0].index(column)
+        assert all(line[start - 1] == " " and line[start] != " " for line in lines[2:])
+    assert [line.rsplit("  ", 1)[1] for line in lines[2:]] == ["MAD at t=3", "MAD at t=3", "settled", "stable"]
+    assert "FID 34.3 -> 542 (10.6)" in lines[2]
+    assert "0.93 -> 0.27" in lines[2]
+
+
+def test_it_fits_120_columns_whatever_the_names():
+    name, reason = "a very long name of a case " * 5, "a very long\nreason " * 20
+    rows = rows_of(name, "w2_squared", lambda t: 1e5 * t, 12, 2000, 0.0)
+    rows += rows_of(name, "density", lambda t: 0.5, 12, 9, 0.0) + rows_of(name, "coverage", lambda t: 0.5, 12, 9, 0.0)
+    text = verdict_table(study(rows, [], [info(name, 12, 2000, n_done=23_999, failure=reason)]))
+    assert all(len(line) <= 120 for line in text.splitlines())
+    assert len(text.splitlines()) == 4
+    assert "MAD at t=" in text
+
+
+def test_partial_and_failed_cases_say_so():
+    cases = [info("begun", 2, 6, n_done=3), info("broken", 1, 6, n_done=0, failure="no space left")]
+    lines = verdict_table(study(rows_of("begun", "frechet", float, 2, 1, 0.0), [], cases)).splitlines()
+    assert "3 of 12" in lines[2]
+    assert lines[2].endswith("undecided")
+    assert lines[3].endswith("undecided (failed)")
+    assert lines[4] == "broken failed: no space left"
+
+
+def test_no_case_is_only_a_head():
+    assert len(verdict_table(study([], [], [])).splitlines()) == 2
+
+
+def test_one_seed_is_not_counted_as_seeds():
+    assert " 5 " in verdict_table(digits_study(n_seeds=1, n_generations=5)).splitlines()[2]
