@@ -3,8 +3,9 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
-from mad_ray.core.errors import MadError
+from mad_ray.core.errors import InvalidInput, MadError
 
 EPILOG = """examples:
   mad-ray run configs/quickstart.yaml                              compute, report; run again to resume
@@ -16,9 +17,16 @@ EPILOG = """examples:
 exit codes: 0 done, 1 a trajectory failed (its reason is printed), 2 bad input or an unusable store."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells a bad command line as every other bad input is told: one line, exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InvalidInput(f"{message}; see `{self.prog} --help`")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """All commands with their help."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="mad-ray",
         description="Self-consuming training loops: has it gone MAD?",
         epilog=EPILOG,
@@ -73,16 +81,16 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     parser = build_parser()
-    args = parser.parse_args(argv)
-    if args.version:
-        from mad_ray import __version__
-
-        print(f"mad_ray {__version__}")
-        return 0
-    if args.command is None:
-        parser.print_help()
-        return 2
     try:
+        args = parser.parse_args(argv)
+        if args.version:
+            from mad_ray import __version__
+
+            print(f"mad_ray {__version__}")
+            return 0
+        if args.command is None:
+            parser.print_help()
+            return 2
         return _dispatch(args)
     except MadError as error:
         print(f"mad-ray: {error}", file=sys.stderr)

@@ -15,7 +15,7 @@ class CaseInfo:
     """One case of a study, apart from its measurements.
 
     n_done: generations committed, over all seeds; the whole case is n_generations * n_seeds of them.
-    strips: generation -> sample images, uint8 [m, C, H, W] with C 1 or 3; empty where samples are no images.
+    strips: seed -> generation -> sample images, uint8 [m, C, H, W] with C 1 or 3; empty where samples are no images.
     """
 
     case: str
@@ -26,7 +26,7 @@ class CaseInfo:
     n_seeds: int
     n_done: int
     failure: str | None = None
-    strips: dict[int, np.ndarray] = field(default_factory=dict)
+    strips: dict[int, dict[int, np.ndarray]] = field(default_factory=dict)
     real_strip: np.ndarray | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     """Stage -> seconds: fit, sample, measure, ..."""

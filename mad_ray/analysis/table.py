@@ -86,21 +86,22 @@ def _case(store: Store, study: str, case: dict[str, Any], found: list[tuple[str,
         n_seeds=sum(seeds.values()),
         n_done=sum(min(h[-1].last, n) * seeds[cohort] for cohort, h in found if h),
         failure="; ".join(failures) or None,
-        strips=_strips(store, found[0][1]),
+        strips=_strips(store, [history for _, history in found], [c["seeds"] for c in case["cohorts"]]),
         real_strip=_real_strip(store, case["reference"]),
         seconds=dict(seconds),
     )
 
 
-def _strips(store: Store, history: list[Manifest]) -> dict[int, np.ndarray]:
-    """The first images of every generation of a case's first seed."""
-    strips = {}
-    for manifest in history:
-        for shard in manifest.shards:
-            if shard.start == 0:
-                samples, _ = decode_shard(read_checked(store, blob_key(manifest, shard.blob), shard.blob))
-                if samples.x.dtype == np.uint8 and len(samples.event) == 3:
-                    strips[shard.generation] = samples.x[0, :STRIP_IMAGES]
+def _strips(store: Store, histories: list[list[Manifest]], seeds: list[list[int]]) -> dict[int, dict[int, np.ndarray]]:
+    """seed -> generation -> the first images of what it published."""
+    strips: dict[int, dict[int, np.ndarray]] = {}
+    for history, of in zip(histories, seeds, strict=True):
+        first = [(manifest, shard) for manifest in history for shard in manifest.shards if shard.start == 0]
+        for manifest, shard in first:
+            samples, _ = decode_shard(read_checked(store, blob_key(manifest, shard.blob), shard.blob))
+            if samples.x.dtype == np.uint8 and len(samples.event) == 3:
+                for b, seed in enumerate(of):
+                    strips.setdefault(seed, {})[shard.generation] = samples.x[b, :STRIP_IMAGES]
     return strips
 
 

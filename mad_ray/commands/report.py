@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from mad_ray.analysis.table import read_result
+from mad_ray.core.errors import MadError
 from mad_ray.ledger.store import Store
 from mad_ray.report.page import write_report
 from mad_ray.report.screen import verdict_table
@@ -11,7 +12,13 @@ from mad_ray.report.screen import verdict_table
 def publish_report(store: Store, name: str, output: Path) -> Path:
     """Print the table and verdicts, write the page, say where it is."""
     result = read_result(store, name)
-    page = write_report(result, output / "report")
+    try:
+        page = write_report(result, output / "report")
+    except OSError as error:
+        raise MadError(
+            f"{output}: the report cannot be written there ({error.strerror or error}); the results are safe in the "
+            "store: set run.output, or give --output, and run `mad-ray report`"
+        ) from error
     print()
     print(verdict_table(result))
     print()

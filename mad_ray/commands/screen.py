@@ -56,8 +56,8 @@ class Screen:
     def _counter(self) -> str:
         total = sum(cohort.n_generations for cohort in self._cohorts.values())
         done = sum(min(n, self._cohorts[c].n_generations) for c, n in self._done.items())
-        elapsed = time.monotonic() - self._start_s
-        return f"[{done}/{total} {elapsed / 60:.0f}:{elapsed % 60:02.0f}]"
+        minutes, seconds = divmod(int(time.monotonic() - self._start_s), 60)
+        return f"[{done}/{total} {minutes}:{seconds:02d}]"
 
     def _name(self, cohort: str) -> str:
         found = self._cohorts[cohort]

@@ -1,5 +1,6 @@
 """mad-ray verify and mad-ray gc: the store's health."""
 
+from mad_ray.core.errors import InvalidInput
 from mad_ray.ledger.documents import verify_documents
 from mad_ray.ledger.gc import collect
 from mad_ray.ledger.store import Store
@@ -30,6 +31,8 @@ def verify(store: Store, name: str) -> int:
 
 def gc(store: Store, name: str, grace_s: float, dry: bool) -> int:
     """Delete what attempts left that no manifest names, older than the grace period."""
+    if not grace_s >= 0:
+        raise InvalidInput(f"--grace-s={grace_s:g}: expected seconds, 0 or more; a day (86400) spares attempts at work")
     document = read_study(store, name)
     ids = [cohort["id"] for case in document["cases"] for cohort in case["cohorts"]]
     found = collect(store, ids, grace_s, dry=dry)

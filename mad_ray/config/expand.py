@@ -72,11 +72,15 @@ def _quantile(name: str, law: dict[str, Any], u: float) -> Any:
     if len(law) != 1:
         raise InvalidInput(f"{path}: expected exactly one of uniform, log_uniform, integers, log_integers, choice")
     ((kind, given),) = law.items()
+    if kind not in ("uniform", "log_uniform", "integers", "log_integers", "choice"):
+        raise unknown(f"{path}.{kind}", kind, ("uniform", "log_uniform", "integers", "log_integers", "choice"))
+    if not isinstance(given, (list, tuple)) or not given:
+        raise InvalidInput(f"{path}.{kind}={given!r}: expected a list")
     if kind == "choice":
         return given[int(u * len(given))]
-    if kind not in ("uniform", "log_uniform", "integers", "log_integers"):
-        raise unknown(f"{path}.{kind}", kind, ("uniform", "log_uniform", "integers", "log_integers", "choice"))
-    if len(given) != 2 or not given[0] < given[1] or (kind.startswith("log") and given[0] <= 0):
+    numbers = int if kind.endswith("integers") else (int, float)
+    is_range = len(given) == 2 and all(isinstance(v, numbers) and not isinstance(v, bool) for v in given)
+    if not (is_range and -math.inf < given[0] < given[1] < math.inf) or (kind.startswith("log") and given[0] <= 0):
         raise InvalidInput(f"{path}.{kind}={list(given)}: expected [low, high] with low < high (log: low > 0)")
     low, high = given
     whole = kind.endswith("integers")
@@ -107,11 +111,13 @@ def _counts(resolved: dict[str, Any], path: str) -> tuple[int, tuple[int, ...]]:
         raise InvalidInput(f"{path}.n_generations={n!r}: expected an integer, at least 1")
     if type(seeds) is int and seeds >= 1:
         return n, tuple(range(seeds))
-    if isinstance(seeds, (list, tuple)) and seeds and all(type(s) is int and s >= 0 for s in seeds):
+    if isinstance(seeds, (list, tuple)) and seeds and all(type(s) is int and 0 <= s < 2**63 for s in seeds):
         if len(set(seeds)) == len(seeds):
             return n, tuple(seeds)
         raise InvalidInput(f"{path}.seeds={list(seeds)}: a seed stands twice; repetitions would not be independent")
-    raise InvalidInput(f"{path}.seeds={seeds!r}: expected how many (at least 1), or a list of integers from 0 up")
+    raise InvalidInput(
+        f"{path}.seeds={seeds!r}: expected how many (at least 1), or a list of integers from 0 up to 2^63 - 1"
+    )
 
 
 def _check(trajectory: Trajectory, label: str, workers: int) -> None:
@@ -171,4 +177,5 @@ def _as_mappings(block: dict[str, Any]) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    # Two values must not share a label: it is the case's name.
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)

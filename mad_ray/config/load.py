@@ -1,6 +1,7 @@
 """Reading a config: strict YAML, `extends:`, and `--set a.b=c`."""
 
-from collections.abc import Hashable, Sequence
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,28 @@ DISCRIMINATORS = {"data": "name", "family": "name", "loop": "kind"}
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice; plain YAML would silently keep the last."""
+    """SafeLoader that refuses a key given twice (plain YAML would silently keep the last), and reads 1e-3 as a number."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Any] = set()
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        # Here, not at construction: by then `<<` has laid merged keys beside those that override them.
+        node = super().compose_mapping_node(anchor)
+        seen: set[tuple[str, str]] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key_node, yaml.ScalarNode):
+                continue
+            key = key_node.tag, key_node.value
             if key in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice in one mapping", key_node.start_mark
+                    None, None, f"the key {key_node.value!r} stands twice in one mapping", key_node.start_mark
                 )
             seen.add(key)
-        return super().construct_mapping(node, deep)
+        return node
+
+
+# YAML 1.1 takes 1e-3 for text, as it has no dot; YAML 1.2 and everybody who writes it mean the number.
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"), list("-+.0123456789")
+)
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -44,10 +55,16 @@ def parse_yaml(text: str, name: str) -> Any:
         where = f"{name}, line {mark.line + 1}" if mark else name
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise InvalidInput(f"{where}: not valid YAML ({problem}); correct the file") from error
+    except (ValueError, RecursionError) as error:
+        # A date such as 2020-13-45, an endless number, a thousand brackets.
+        raise InvalidInput(f"{name}: not a value that can be read ({error}); correct it") from error
 
 
 def merge(base: Any, over: Any, key: str = "") -> Any:
     """`over` laid on `base`: mappings merge, everything else is replaced; a new kind of thing starts from nothing."""
+    if isinstance(base, str) and isinstance(over, dict) and key in ("data", "family"):
+        # The other way round: settings over a bare name.
+        base = {"name": base}
     if not (isinstance(base, dict) and isinstance(over, dict)):
         # `family: ddpm` over `family: {name: ddpm, ...}` names what is already there.
         if isinstance(base, dict) and isinstance(over, str) and base.get(DISCRIMINATORS.get(key, "")) == over:

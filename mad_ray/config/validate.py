@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
@@ -11,6 +12,11 @@ from mad_ray.core.errors import InvalidInput
 
 T = TypeVar("T")
 
+_KINDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", type(None): "nothing"} | {
+    dict: "a mapping",
+    list: "a list",
+}
+
 _adapters: dict[Any, TypeAdapter] = {}
 
 
@@ -18,9 +24,16 @@ def validate(kind: type[T], value: Any, path: str) -> T:
     """value -> an instance of `kind`. InvalidInput that names the field by its path in the config."""
     try:
         # As JSON: strict about types, and yet lists become tuples, mappings settings.
-        return adapter_of(kind).validate_json(json.dumps(value, default=str))
+        text = json.dumps(value, default=str)
+    except (TypeError, ValueError, RecursionError) as error:
+        # A date as a key, an anchor inside itself.
+        raise InvalidInput(
+            f"{path or 'config'}: not plain settings ({error}); use text keys, and no circles"
+        ) from error
+    try:
+        return adapter_of(kind).validate_json(text)
     except ValidationError as error:
-        raise InvalidInput(_line(kind, error, path)) from None
+        raise InvalidInput(_line(kind, error, path, json.loads(text))) from None
 
 
 def adapter_of(kind: Any) -> TypeAdapter:
@@ -38,10 +51,10 @@ def unknown(path: str, key: str, known: Iterable[str]) -> InvalidInput:
     return InvalidInput(f"{path}: unknown key; {hint} (known here: {', '.join(names)})")
 
 
-def _line(kind: Any, error: ValidationError, path: str) -> str:
+def _line(kind: Any, error: ValidationError, path: str, value: Any) -> str:
     # An unknown key first: a misspelt field also shows as a missing one, and that would mislead.
     found = sorted(error.errors(), key=lambda e: e["type"] not in ("extra_forbidden", "unexpected_keyword_argument"))[0]
-    parts = [str(part) for part in found["loc"]]
+    parts = _walk(found["loc"], value)
     where = ".".join([path, *parts] if path else parts) or "config"
     if found["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return str(unknown(where, parts[-1], _fields_at(adapter_of(kind).json_schema(), parts[:-1])))
@@ -51,7 +64,26 @@ def _line(kind: Any, error: ValidationError, path: str) -> str:
     if found["type"] in ("missing", "missing_argument"):
         return f"{where} is missing; it has no default"
     text = found["msg"][0].lower() + found["msg"][1:]
-    return f"{where}={_short(found['input'])}: {text} (found {type(found['input']).__name__})"
+    given = found["input"]
+    hint = ""
+    if found["type"] in ("literal_error", "enum") and isinstance(given, str):
+        options = re.findall("'([^']*)'", found["msg"])
+        hint = "".join(f"; did you mean {near}?" for near in difflib.get_close_matches(given, options, n=1, cutoff=0.5))
+    return f"{where}={_short(given)}: {text} (found {_KINDS.get(type(given), type(given).__name__)}){hint}"
+
+
+def _walk(loc: tuple[int | str, ...], value: Any) -> list[str]:
+    """The location as a path in the config: without the types of a union, which pydantic puts between."""
+    parts = []
+    for i, part in enumerate(loc):
+        if isinstance(value, dict) and (part in value or i == len(loc) - 1):
+            value = value.get(part)
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        else:
+            continue
+        parts.append(str(part))
+    return parts
 
 
 def _below(path: str, message: str) -> str:

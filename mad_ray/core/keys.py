@@ -5,6 +5,7 @@ A stream is named by (seed, path, index) and by nothing else: who draws it, when
 
 import hashlib
 from dataclasses import dataclass, replace
+from operator import index as index_of
 
 import numpy as np
 
@@ -29,8 +30,8 @@ class Keys:
     def bits(self, b: int, *index: Part) -> bytes:
         """32 bytes that name the stream (seeds[b], path, index). str and int parts never collide."""
         parts = (self.seeds[b], *self.path, *index)
-        # repr tells 1 from "1" and quotes separators; plain ints and strs only, so it is stable.
-        text = "/".join(repr(int(part)) if not isinstance(part, str) else repr(part) for part in parts)
+        # ascii() tells 1 from "1" and quotes separators; index() refuses 0.5, which would pass for 0.
+        text = "/".join(ascii(part) if isinstance(part, str) else str(index_of(part)) for part in parts)
         return hashlib.sha256(text.encode()).digest()
 
     def generator(self, b: int, *index: Part) -> np.random.Generator:

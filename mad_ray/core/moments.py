@@ -27,6 +27,8 @@ class Moments:
 
     def merge(self, other: "Moments") -> "Moments":
         """The moments of both samples together (Chan, Golub and LeVeque 1983, pairwise update)."""
+        if isinstance(other, _Exact):
+            return other.merge(self)
         n = self.n + other.n
         share = np.divide(other.n, n, out=np.zeros_like(n), where=n > 0)
         delta = other.mean - self.mean

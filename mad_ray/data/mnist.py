@@ -2,9 +2,9 @@
 
 import gzip
 import hashlib
+import http.client
 import os
 import struct
-import urllib.error
 import urllib.request
 import zlib
 from dataclasses import dataclass, field
@@ -39,14 +39,29 @@ class Mnist(TableSource):
         if not self.path:
             raise InvalidInput("data.path is missing: mnist needs the folder, or the URL, of its four idx files")
         raw = [_read(self.path, name) for name in FILES]
+        self._check(raw)
+        x, label, held_x, held_label = (parse_idx(data, name) for data, name in zip(raw, FILES, strict=True))
+        _check_pair(x, label, FILES[:2])
+        _check_pair(held_x, held_label, FILES[2:])
+        return Table(x[:, None], label.astype(np.int32), held_x[:, None], held_label.astype(np.int32))
+
+    def _check(self, raw: list[bytes]) -> None:
+        """InvalidInput unless the content is the one expected; what was downloaded is then not kept."""
         found = hashlib.sha256(b"".join(hashlib.sha256(data).digest() for data in raw)).hexdigest()
-        if found != self.sha256:
+        if found != self.sha256.lower():
+            for name in FILES:
+                _cached(_url(self.path, name)).unlink(missing_ok=True)
             raise InvalidInput(
                 f"data.path={self.path}: content digest {found} where data.sha256 expects {self.sha256}; "
                 "fetch the files again, or set data.sha256 to the digest found if other data are meant"
             )
-        x, label, held_x, held_label = (parse_idx(data, name) for data, name in zip(raw, FILES, strict=True))
-        return Table(x[:, None], label.astype(np.int32), held_x[:, None], held_label.astype(np.int32))
+
+
+def _check_pair(x: np.ndarray, label: np.ndarray, names: tuple[str, ...]) -> None:
+    if x.ndim != 3 or label.ndim != 1 or len(x) != len(label):
+        raise InvalidInput(
+            f"{names[0]} of shape {x.shape}, {names[1]} of {label.shape}: expected n images and n labels"
+        )
 
 
 def parse_idx(data: bytes, name: str) -> np.ndarray:
@@ -63,10 +78,18 @@ def parse_idx(data: bytes, name: str) -> np.ndarray:
 
 def _read(path: str, name: str) -> bytes:
     if "://" in path:
-        return _unpack(_download(f"{path.rstrip('/')}/{name}.gz"), name)
+        url = _url(path, name)
+        try:
+            return _unpack(_download(url), name)
+        except InvalidInput:
+            _cached(url).unlink(missing_ok=True)
+            raise
     for candidate in (Path(path) / f"{name}.gz", Path(path) / name):
-        if candidate.is_file():
-            return _unpack(candidate.read_bytes(), name)
+        try:
+            if candidate.is_file():
+                return _unpack(candidate.read_bytes(), name)
+        except OSError as error:
+            raise InvalidInput(f"data.path={path}: {candidate.name} cannot be read ({error.strerror})") from error
     raise InvalidInput(f"data.path={path}: no {name}.gz there; mnist needs {', '.join(FILES)} (.gz or not)")
 
 
@@ -79,19 +102,35 @@ def _unpack(data: bytes, name: str) -> bytes:
         raise InvalidInput(f"{name}.gz: damaged ({error}); fetch it again") from error
 
 
+def _url(path: str, name: str) -> str:
+    return f"{path.rstrip('/')}/{name}.gz"
+
+
+def _cached(url: str) -> Path:
+    """Where the user's cache keeps the file of this URL."""
+    cache = Path(os.environ.get("MAD_RAY_CACHE") or Path.home() / ".cache" / "mad_ray")
+    return cache / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{url.rsplit('/', 1)[-1]}"
+
+
 def _download(url: str) -> bytes:
     """The file at the URL, kept in the user's cache under a name made of the URL; content is checked by the caller."""
-    cache = Path(os.environ.get("MAD_RAY_CACHE", Path.home() / ".cache" / "mad_ray"))
-    cached = cache / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{url.rsplit('/', 1)[-1]}"
+    cached = _cached(url)
     if cached.is_file():
         return cached.read_bytes()
     try:
         with urllib.request.urlopen(url, timeout=60) as answer:
             data = answer.read()
-    except (OSError, urllib.error.URLError, ValueError) as error:
+    # HTTPException: the connection broke half-way, or the URL holds a blank.
+    except (OSError, http.client.HTTPException, ValueError) as error:
         raise InvalidInput(f"data.path: {url} cannot be read ({error}); give another URL, or a folder") from error
-    cache.mkdir(parents=True, exist_ok=True)
-    partial = cached.with_name(f"{cached.name}.{os.getpid()}")
-    partial.write_bytes(data)
-    partial.replace(cached)
+    try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        partial = cached.with_name(f"{cached.name}.{os.getpid()}")
+        partial.write_bytes(data)
+        partial.replace(cached)
+    except OSError as error:
+        raise InvalidInput(
+            f"{cached.parent}: the download cannot be kept there ({error.strerror}); let MAD_RAY_CACHE name a folder "
+            "that can be written"
+        ) from error
     return data

@@ -25,7 +25,9 @@ def plan_cohorts(trajectories: Sequence[Trajectory]) -> list[Cohort]:
     cases: dict[str, list[Trajectory]] = {}
     for trajectory in trajectories:
         cases.setdefault(trajectory.case, []).append(trajectory)
-    for group in cases.values():
+    for equal in cases.values():
+        # Random points of few choices repeat; a seed twice in a cohort would count as two independent results.
+        group = list(dict.fromkeys(equal))
         cohorts += cohorts_of(group, group[0].family.max_cohort)
     return cohorts
 

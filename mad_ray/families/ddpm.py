@@ -10,17 +10,22 @@ from mad_ray.core.errors import InvalidInput
 from mad_ray.core.keys import Keys
 from mad_ray.core.loop import Loop
 from mad_ray.core.samples import NO_LABEL, Event, Samples
+from mad_ray.core.settings import STRICT
 from mad_ray.families.family import Model, Progress, Stream
 
 if TYPE_CHECKING:
     from torch import nn
 
 
+MIN_LINEAR_T = 400
+"""Below it more than 2 % of the variance at t = T is still the image's."""
+
+
 @dataclass(frozen=True)
 class DDPM:
     """A conditional UNet that predicts noise. Images [C, H, W] uint8; lambda = 1/(1 + w), w the guidance."""
 
-    __pydantic_config__: ClassVar = {"extra": "forbid", "use_attribute_docstrings": True, "strict": True}
+    __pydantic_config__ = STRICT
     name: ClassVar[str] = "ddpm"
     max_cohort: ClassVar[int] = 1
     redraw: ClassVar[bool] = False
@@ -28,9 +33,9 @@ class DDPM:
 
     T: int = 500
     """T: diffusion steps in training."""
-    schedule: Literal["squaredcos_cap_v2", "linear"] = "squaredcos_cap_v2"
-    """Noise schedule, by diffusers' name: cosine, or linear from 1e-4 to 0.02."""
-    channels: list[int] | tuple[int, ...] = (32, 64)
+    schedule: Literal["squaredcos_cap_v2", "linear"] = "linear"
+    """Noise schedule, by diffusers' name: betas linear from 1e-4 to 0.02 (needs T >= 400), or cosine (any T)."""
+    channels: list[int] | tuple[int, ...] = (16, 32)
     """Channels of each level of the UNet; images are halved between levels."""
     layers_per_block: int = 1
     """Residual blocks per level."""
@@ -38,10 +43,10 @@ class DDPM:
     """Self-attention at the lowest level."""
     n_steps: int = 400
     """Optimiser steps of each generation's training, from scratch."""
-    batch_size: int = 128
+    batch_size: int = 64
     """Images per optimiser step."""
-    learning_rate: float = 2e-3
-    """Peak of the one-cycle schedule."""
+    learning_rate: float = 8e-3
+    """Peak of the one-cycle schedule; wider networks want less, [32, 64] channels about 4e-3."""
     weight_decay: float = 1e-2
     """AdamW's weight decay."""
     ema_decay: float = 0.995
@@ -52,7 +57,7 @@ class DDPM:
     """Equal parts of a batch whose gradients are computed apart and added in order; a multiple of the workers."""
     sampler: Literal["ddim", "ancestral", "dpm_solver"] = "ddim"
     """DDIM, DDPM's own ancestral sampling, or DPM-Solver++ (2M)."""
-    sampler_steps: int = 25
+    sampler_steps: int = 10
     """Network evaluations per sample, at most T."""
     chunk: int = 256
     """Samples per forward pass. Part of what a sample is: batch sizes change the rounding of matrix products."""
@@ -65,7 +70,7 @@ class DDPM:
         for name in ("ema_decay", "condition_dropout"):
             value = getattr(self, name)
             _require(0 <= value < 1, f"family.{name}={value} is outside [0, 1); typical: 0.995 and 0.1")
-        _require(self.learning_rate > 0, f"family.learning_rate={self.learning_rate} is not positive; typical: 2e-3")
+        _require(self.learning_rate > 0, f"family.learning_rate={self.learning_rate} is not positive; typical: 4e-3")
         _require(self.weight_decay >= 0, f"family.weight_decay={self.weight_decay} is negative; 0 turns it off")
         _require(
             len(self.channels) > 0 and all(c >= 2 and c % 2 == 0 for c in self.channels),
@@ -74,6 +79,11 @@ class DDPM:
         _require(
             not self.attention or self.channels[-1] % 8 == 0,
             f"family.channels={list(self.channels)}: attention has heads of 8 channels; make the last a multiple of 8",
+        )
+        _require(
+            self.schedule != "linear" or self.T >= MIN_LINEAR_T,
+            f"family.T={self.T} with schedule=linear ends before the image is noise, which sampling starts from: "
+            f"raise T to {MIN_LINEAR_T} or more, or set schedule to squaredcos_cap_v2",
         )
         _require(
             self.sampler_steps <= self.T,

@@ -4,12 +4,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import ClassVar, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 from mad_ray.core.errors import InvalidInput, TrajectoryFailed
 from mad_ray.core.moments import Moments, rows_to_moments
+from mad_ray.core.settings import STRICT
 from mad_ray.metrics.features import Extractor, Identity
 from mad_ray.metrics.frechet import moments_to_frechet
 from mad_ray.metrics.kernel import kernel_distance
@@ -30,7 +31,7 @@ Features = Literal["identity", "lenet", "inception"]
 class Metrics:
     """What is measured of every generation, and in which features."""
 
-    __pydantic_config__: ClassVar = {"extra": "forbid", "use_attribute_docstrings": True, "strict": True}
+    __pydantic_config__ = STRICT
 
     features: Features = "identity"
     """identity: the samples themselves. lenet: 84 features of a classifier trained on the real images, as the paper

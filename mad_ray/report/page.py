@@ -27,7 +27,7 @@ CURVES_CAPTION = (
     "median from six seeds on, the range of the seeds below that; one seed has none. Ring: the generation from which "
     "on the case counts as gone MAD."
 )
-STRIPS_NOTE = "The same places of one seed's samples, generation after generation; real samples on top."
+STRIPS_NOTE = "The same places of a trajectory's samples, generation after generation; real samples on top."
 
 
 def write_report(result: StudyResult, folder: pathlib.Path) -> pathlib.Path:
@@ -70,6 +70,7 @@ def render(result: StudyResult, verdicts: Verdicts, figures: Figures) -> str:
     body = "".join(
         [
             f"<h1>{escape(result.name)}</h1>\n",
+            _title(result),
             headline(result, verdicts),
             verdict_section(result, verdicts),
             trouble_section(result),
@@ -115,12 +116,26 @@ def _groups(cases: list[CaseInfo]) -> dict[str, list[CaseInfo]]:
 
 
 def strips_section(result: StudyResult, figures: Figures) -> str:
-    """Sample images of each case, generation by generation."""
+    """Sample images of each trajectory, generation by generation; of each case one seed in sight, the others folded."""
     parts = [
-        f"<div><h3>{escape(case.case)}</h3>\n{figures.embed(strip_figure(case), f'samples {case.case}')}</div>\n"
+        f"<div><h3>{escape(case.case)}</h3>\n{_case_strips(case, figures)}</div>\n"
         for case in result.cases
         if case.strips
     ]
     if not parts:
         return ""
     return f'<h2>Samples</h2>\n<p class="soft">{escape(STRIPS_NOTE)}</p>\n<div class="strips">{"".join(parts)}</div>\n'
+
+
+def _case_strips(case: CaseInfo, figures: Figures) -> str:
+    first, *others = [
+        figures.embed(strip_figure(case, seed), f"samples {case.case} seed {seed}", f"seed {seed}")
+        for seed in sorted(case.strips)
+    ]
+    return first + (fold(f"{len(others)} more seed{'s' if len(others) > 1 else ''}", "".join(others)) if others else "")
+
+
+def _title(result: StudyResult) -> str:
+    """The question that the study asks, if its config says."""
+    title = result.identity.get("title")
+    return f'<p class="soft">{escape(title)}</p>\n' if title else ""

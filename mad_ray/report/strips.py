@@ -19,11 +19,11 @@ GAP = 0.08
 """Between images, in image widths; the real row stands off by three of them."""
 
 
-def strip_figure(case: CaseInfo) -> Figure:
-    """Rows: real data on top, then generations 1, 2, ... (evenly thinned to MAX_ROWS). ValueError without strips."""
+def strip_figure(case: CaseInfo, seed: int) -> Figure:
+    """One trajectory. Rows: real data on top, then generations 1, 2, ... (evenly thinned to MAX_ROWS)."""
     from matplotlib.figure import Figure
 
-    rows = strip_rows(case)
+    rows = strip_rows(case.strips[seed], case.real_strip)
     picture, centres, size = mosaic([images for _, images in rows])
     height, width = picture.shape[:2]
     inches = np.clip(size / 110, 0.42, 0.9) / size
@@ -38,14 +38,14 @@ def strip_figure(case: CaseInfo) -> Figure:
     return figure
 
 
-def strip_rows(case: CaseInfo) -> list[tuple[str, np.ndarray]]:
-    """(label, images) from top to bottom."""
-    generations = sorted(case.strips)
+def strip_rows(strips: dict[int, np.ndarray], real_strip: np.ndarray | None) -> list[tuple[str, np.ndarray]]:
+    """(label, images) from top to bottom. ValueError without any."""
+    generations = sorted(strips)
     if not generations:
-        raise ValueError(f"case {case.case!r} has no sample strips")
+        raise ValueError("no sample strips")
     kept = [generations[i] for i in spread(len(generations), MAX_ROWS)]
-    real = [] if case.real_strip is None else [("real", case.real_strip)]
-    return real + [(f"t = {t}", case.strips[t]) for t in kept]
+    real = [] if real_strip is None else [("real", real_strip)]
+    return real + [(f"t = {t}", strips[t]) for t in kept]
 
 
 def mosaic(rows: list[np.ndarray]) -> tuple[np.ndarray, list[float], int]:

@@ -15,6 +15,7 @@ from mad_ray.core.keys import Keys
 from mad_ray.core.moments import Moments, rows_to_moments
 from mad_ray.core.samples import Event, Samples
 from mad_ray.families import neural
+from mad_ray.families.ddpm import DDPM
 from mad_ray.families.neural import Recipe, ema_weight, initialised, one_cycle, train, update_average
 from mad_ray.families.rows import Rows, generator_of
 
@@ -70,6 +71,20 @@ def test_global_random_state_is_left_alone():
     assert np.array_equal(np.random.get_state()[1], numpy_before)
 
 
+class Images(Vectors):
+    """Random labelled images in memory."""
+
+    def __init__(self) -> None:
+        super().__init__(np.random.default_rng(0).integers(0, 256, (12, 1, 8, 8), np.uint8))
+        self.event = Event((1, 8, 8), "uint8", 12)
+
+
+def fitted() -> bytes:
+    """A whole family's model, convolutions and all, as bytes."""
+    family = DDPM(channels=(8, 16), n_steps=4, batch_size=8, micro_batches=2)
+    return b"".join(array.tobytes() for array in family.fit(Images(), KEYS, lambda share: None).values())
+
+
 def worker(rank: int, n_workers: int, port: int, folder: str, recipe: Recipe) -> None:
     """One of a group that somebody else set up, as a Ray Train worker finds it."""
     with pytest.MonkeyPatch.context() as patch:
@@ -85,7 +100,7 @@ def worker(rank: int, n_workers: int, port: int, folder: str, recipe: Recipe) ->
         torch.set_num_threads(1)
         torch.distributed.init_process_group("gloo")
         try:
-            Path(folder, str(rank)).write_bytes(trained(recipe))
+            Path(folder, str(rank)).write_bytes(trained(recipe) + fitted())
         finally:
             torch.distributed.destroy_process_group()
 
@@ -98,7 +113,7 @@ def test_two_workers_give_the_bits_of_one(tmp_path):
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        alone = trained()
+        alone = trained() + fitted()
     finally:
         torch.set_num_threads(n_threads)
     assert (tmp_path / "0").read_bytes() == alone
@@ -106,12 +121,12 @@ def test_two_workers_give_the_bits_of_one(tmp_path):
 
 
 def test_a_group_before_or_after_leaves_a_plain_fit_alone(tmp_path):
-    alone = trained()
+    alone = trained() + fitted()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     worker(0, 1, port, str(tmp_path), RECIPE)
-    assert (tmp_path / "0").read_bytes() == alone == trained()
+    assert (tmp_path / "0").read_bytes() == alone == trained() + fitted()
 
 
 def test_workers_leave_the_thread_count_alone():

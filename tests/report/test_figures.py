@@ -95,10 +95,10 @@ def test_a_short_row_is_padded_with_paper():
 
 def test_strips_run_from_real_to_the_last_generation():
     strips = {t: np.zeros((2, 1, 8, 8), np.uint8) for t in range(1, 41)}
-    rows = strip_rows(info("a", 1, 40, strips=strips, real_strip=strips[1]))
+    rows = strip_rows(strips, strips[1])
     assert [rows[0][0], rows[1][0], rows[-1][0]] == ["real", "t = 1", "t = 40"]
     assert len(rows) == MAX_ROWS + 1
-    assert figure_to_png(strip_figure(info("a", 1, 40, strips=strips))).startswith(b"\x89PNG")
+    assert figure_to_png(strip_figure(info("a", 1, 40, strips={7: strips}), 7)).startswith(b"\x89PNG")
 
 
 def test_no_strips_no_figure():

@@ -147,7 +147,7 @@ def test_long_loops_are_thinned_in_the_page_and_whole_in_the_table(tmp_path):
 def test_names_become_safe_and_distinct_files(tmp_path):
     assert slug("../../etc/passwd") == "etc-passwd"
     assert slug("λ") == "figure"
-    strips = {1: np.zeros((2, 3, 8, 8), np.uint8)}
+    strips = {0: {1: np.zeros((2, 3, 8, 8), np.uint8)}}
     result = study([], [], [info(name, 1, 1, strips=strips) for name in ("a b", "a/b")])
     write_report(result, tmp_path)
     assert len(list(tmp_path.glob("*samples-a-b.png"))) == 2
