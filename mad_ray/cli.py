@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 2
         return _dispatch(args)
     except MadError as error:
-        print(f"mad-ray: {error}", file=sys.stderr)
+        print(f"mad-ray: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("mad-ray: interrupted; what is committed is kept, and the same command goes on", file=sys.stderr)

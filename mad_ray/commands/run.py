@@ -25,7 +25,7 @@ def run(config: str, overrides: Sequence[str]) -> int:
     _make_references(session)
     todo = [c for c in session.cohorts if progress_of(c, session.store).n_done < c.n_generations]
     _say_start(session, todo)
-    lost: list[str] = []
+    lost: dict[str, str] = {}
     if todo:
         lost = (_run_on_ray if settings.runtime == "ray" else _run_here)(session, todo)
     publish_report(session.store, session.name, session.output)
@@ -39,17 +39,17 @@ def _make_references(session: Session) -> None:
         open_reference(session.store, data, metrics)
 
 
-def _run_here(session: Session, todo: list[Cohort]) -> list[str]:
+def _run_here(session: Session, todo: list[Cohort]) -> dict[str, str]:
     screen = Screen(session.cohorts, 1)
     _tell_old(session, screen, todo)
     runtime = LocalRuntime()
     for pack in pack_cohorts(todo, 1):
         for cohort in pack:
             run_watched(session.name, cohort, session.store, runtime, screen)
-    return []
+    return {}
 
 
-def _run_on_ray(session: Session, todo: list[Cohort]) -> list[str]:
+def _run_on_ray(session: Session, todo: list[Cohort]) -> dict[str, str]:
     from mad_ray.onray.cluster import ray_session
     from mad_ray.onray.resources import Execution
     from mad_ray.onray.study import run_packs
@@ -87,10 +87,10 @@ def _say_start(session: Session, todo: list[Cohort]) -> None:
     print(f"study {session.name}: {n_seeds} trajectories, store {session.store.url}{done}", flush=True)
 
 
-def _conclude(session: Session, lost: list[str]) -> int:
+def _conclude(session: Session, lost: dict[str, str]) -> int:
     unfinished = [c for c in session.cohorts if progress_of(c, session.store).n_done < c.n_generations]
     for cohort in unfinished:
-        reason = read_failure(session.store, session.name, cohort.id) or "; ".join(lost) or "not finished"
+        reason = read_failure(session.store, session.name, cohort.id) or lost.get(cohort.id) or "not finished"
         print(f"FAILED  {cohort.case}, seeds {list(cohort.seeds)}: {reason}")
     if unfinished:
         print("what is committed is kept; the same command tries the rest again")

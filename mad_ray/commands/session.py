@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mad_ray.config import Config, expand, load_config, parse_config
+from mad_ray.config.identity import study_identity
 from mad_ray.core.fingerprint import Json
 from mad_ray.core.loop import describe
 from mad_ray.core.trajectory import Cohort, Trajectory
@@ -37,12 +38,15 @@ class Session:
     @cached_property
     def document(self) -> dict[str, Json]:
         """What the store keeps of the study, so that `status` and `report` need no config."""
-        settings = self.config.study.model_dump(mode="json", exclude={"name", "title"}, exclude_defaults=True)
         cases: dict[str, dict[str, Any]] = {}
         for cohort in self.cohorts:
             case = cases.setdefault(cohort.case, _describe_case(cohort))
             case["cohorts"].append({"id": cohort.id, "seeds": list(cohort.seeds)})
-        return {"title": self.config.study.title, "study": settings, "cases": list(cases.values())}
+        return {
+            "title": self.config.study.title,
+            "study": study_identity(self.config.study),
+            "cases": list(cases.values()),
+        }
 
 
 def open_session(path: str | Path, overrides: Sequence[str] = ()) -> Session:

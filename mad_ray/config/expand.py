@@ -115,9 +115,7 @@ def _counts(resolved: dict[str, Any], path: str) -> tuple[int, tuple[int, ...]]:
         if len(set(seeds)) == len(seeds):
             return n, tuple(seeds)
         raise InvalidInput(f"{path}.seeds={list(seeds)}: a seed stands twice; repetitions would not be independent")
-    raise InvalidInput(
-        f"{path}.seeds={seeds!r}: expected how many (at least 1), or a list of integers from 0 up to 2^63 - 1"
-    )
+    raise InvalidInput(f"{path}.seeds={seeds!r}: expected how many (at least 1), or a list of integers in [0, 2^63)")
 
 
 def _check(trajectory: Trajectory, label: str, workers: int) -> None:

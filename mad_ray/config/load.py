@@ -14,9 +14,9 @@ DISCRIMINATORS = {"data": "name", "family": "name", "loop": "kind"}
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice (plain YAML would silently keep the last), and reads 1e-3 as a number."""
+    """SafeLoader that refuses a key given twice, where plain YAML keeps the last, and reads 1e-3 as a number."""
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         # Here, not at construction: by then `<<` has laid merged keys beside those that override them.
         node = super().compose_mapping_node(anchor)
         seen: set[tuple[str, str]] = set()

@@ -48,15 +48,17 @@ def unknown(path: str, key: str, known: Iterable[str]) -> InvalidInput:
     names = sorted(known)
     near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else "remove it"
-    return InvalidInput(f"{path}: unknown key; {hint} (known here: {', '.join(names)})")
+    return InvalidInput(f"{path}: unknown key; {hint} (known here: {', '.join(names) or 'no settings'})")
 
 
 def _line(kind: Any, error: ValidationError, path: str, value: Any) -> str:
     # An unknown key first: a misspelt field also shows as a missing one, and that would mislead.
-    found = sorted(error.errors(), key=lambda e: e["type"] not in ("extra_forbidden", "unexpected_keyword_argument"))[0]
+    # Then the deepest: where a union admits text or a list, the list's bad item says more than "not text".
+    extra = ("extra_forbidden", "unexpected_keyword_argument")
+    found = min(error.errors(), key=lambda e: (e["type"] not in extra, -len(_walk(e["loc"], value))))
     parts = _walk(found["loc"], value)
     where = ".".join([path, *parts] if path else parts) or "config"
-    if found["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+    if found["type"] in extra:
         return str(unknown(where, parts[-1], _fields_at(adapter_of(kind).json_schema(), parts[:-1])))
     cause = found.get("ctx", {}).get("error")
     if isinstance(cause, InvalidInput):

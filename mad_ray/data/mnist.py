@@ -1,5 +1,6 @@
 """MNIST from its four idx files: in a folder, or at a URL; checked against the digest of their content."""
 
+import contextlib
 import gzip
 import hashlib
 import http.client
@@ -49,8 +50,8 @@ class Mnist(TableSource):
         """InvalidInput unless the content is the one expected; what was downloaded is then not kept."""
         found = hashlib.sha256(b"".join(hashlib.sha256(data).digest() for data in raw)).hexdigest()
         if found != self.sha256.lower():
-            for name in FILES:
-                _cached(_url(self.path, name)).unlink(missing_ok=True)
+            for name in FILES if "://" in self.path else ():
+                _forget(_url(self.path, name))
             raise InvalidInput(
                 f"data.path={self.path}: content digest {found} where data.sha256 expects {self.sha256}; "
                 "fetch the files again, or set data.sha256 to the digest found if other data are meant"
@@ -82,7 +83,7 @@ def _read(path: str, name: str) -> bytes:
         try:
             return _unpack(_download(url), name)
         except InvalidInput:
-            _cached(url).unlink(missing_ok=True)
+            _forget(url)
             raise
     for candidate in (Path(path) / f"{name}.gz", Path(path) / name):
         try:
@@ -110,6 +111,12 @@ def _cached(url: str) -> Path:
     """Where the user's cache keeps the file of this URL."""
     cache = Path(os.environ.get("MAD_RAY_CACHE") or Path.home() / ".cache" / "mad_ray")
     return cache / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{url.rsplit('/', 1)[-1]}"
+
+
+def _forget(url: str) -> None:
+    """What is damaged shall be fetched again, not read again."""
+    with contextlib.suppress(OSError):
+        _cached(url).unlink()
 
 
 def _download(url: str) -> bytes:

@@ -11,7 +11,7 @@ from mad_ray.engine.trajectory import Commit
 Event = tuple[str, str, tuple[Any, ...]]
 
 
-@ray.remote(num_cpus=0)
+@ray.remote(num_cpus=0, max_restarts=-1)
 class Board:
     """Calls of a Watcher, kept until the driver looks."""
 

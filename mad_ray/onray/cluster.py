@@ -20,6 +20,8 @@ def ray_session(execution: Execution, n_trials: int, logical_cpus: int) -> Itera
     """
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     os.environ.setdefault("RAY_DATA_USE_DATASOURCE_V2", "0")
+    # Ctrl-C ends the command, as everywhere else; Tune would wait for its trials first.
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
     import ray
 
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}

@@ -6,12 +6,14 @@ from typing import Any
 from mad_ray.engine.runtime import FitJob, Report, silent
 from mad_ray.engine.threads import fix_threads
 from mad_ray.families.family import Model
+from mad_ray.onray.failures import real_cause
 from mad_ray.onray.resources import Execution
 
 
 def fit_with_workers(job: FitJob, execution: Execution, report: Report) -> Model:
-    """The model of rank 0; every rank computes the same one."""
-    from ray.train import RunConfig, ScalingConfig
+    """The model of rank 0; every rank computes the same one. ProcessLost if a worker died, else what it raised."""
+    from ray.exceptions import RayError
+    from ray.train import RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchTrainer
 
     scaling = ScalingConfig(
@@ -27,7 +29,10 @@ def fit_with_workers(job: FitJob, execution: Execution, report: Report) -> Model
             # A Trainer of a known name resumes its newest checkpoint: the name is the attempt's own.
             run_config=RunConfig(name=job.name, storage_path=folder),
         )
-        result = trainer.fit()
+        try:
+            result = trainer.fit()
+        except (TrainingFailedError, RayError) as error:
+            raise real_cause(error, "a worker of the fit") from error
     report("fit", job.generation, 1.0)
     # Train v2 returns what rank 0 returned; the installed stubs do not know it.
     return result.return_value  # type: ignore[attr-defined]

@@ -1,5 +1,6 @@
 """The Ray runtime: what a trial uses to fit and to publish."""
 
+from mad_ray.engine.local import LocalRuntime
 from mad_ray.engine.publish import PublishJob, ShardResult
 from mad_ray.engine.runtime import FitJob, Report
 from mad_ray.families.family import Model
@@ -9,15 +10,19 @@ from mad_ray.onray.sample import publish_with_data
 
 
 class RayRuntime:
-    """Fits in place or through Ray Train, publishes through Ray Data."""
+    """Fits in place or through Ray Train, publishes in place (a single shard) or through Ray Data."""
 
     def __init__(self, execution: Execution) -> None:
         self._execution = execution
+        self._here = LocalRuntime()
 
     def fit(self, job: FitJob, report: Report) -> Model:
         if self._execution.workers == 0:
-            return job.run(report)
+            return self._here.fit(job, report)
         return fit_with_workers(job, self._execution, report)
 
     def publish(self, job: PublishJob, report: Report) -> list[ShardResult]:
+        # A pipeline for one shard has nothing to stream. A trial with Train workers has no GPU of its own.
+        if job.n_shards == 1 and not (self._execution.workers and self._execution.gpus):
+            return self._here.publish(job, report)
         return publish_with_data(job, self._execution, report)

@@ -6,17 +6,24 @@ from typing import Any
 
 import numpy as np
 
+from mad_ray.engine.failures import reason_of
 from mad_ray.engine.publish import PublishJob, ShardResult, publish_shard
 from mad_ray.engine.runtime import Report
 from mad_ray.engine.threads import fix_threads
+from mad_ray.onray.failures import real_cause
 from mad_ray.onray.resources import Execution
 
 # Seconds without any progress before Ray Data gives up; its default is 1,800.
 NO_PROGRESS_S = 600
 
+logger = logging.getLogger(__name__)
+
 
 def publish_with_data(job: PublishJob, execution: Execution, report: Report) -> list[ShardResult]:
-    """Every shard's result, in the order of shards. Memory: one shard per sampler, whatever n is."""
+    """Every shard's result, in the order of shards. Memory: one shard per sampler, whatever n is.
+
+    ProcessLost if Ray Data could not replace a sampler that died; else what the sampler raised.
+    """
     import ray
 
     quiet_data()
@@ -24,9 +31,13 @@ def publish_with_data(job: PublishJob, execution: Execution, report: Report) -> 
     shards = ray.data.range(job.n_shards, override_num_blocks=job.n_shards)
     published = shards.map_batches(batch_size=1, **_sampler(job, execution))
     results: list[ShardResult] = []
-    for batch in published.iter_batches(batch_size=1):
-        results += [pickle.loads(item) for item in batch["result"]]
-        report("sample", job.generation, len(results) / job.n_shards)
+    try:
+        for batch in published.iter_batches(batch_size=1):
+            for item in batch["result"]:
+                results.append(_open_result(item))
+                report("sample", job.generation, len(results) / job.n_shards)
+    except (ray.exceptions.RayError, ray.data.exceptions.ExecutionTimeoutError) as error:
+        raise real_cause(error, "a sampler") from error
     return sorted(results, key=lambda result: result.shard.start)
 
 
@@ -48,7 +59,8 @@ def _sampler(job: PublishJob, execution: Execution) -> dict[str, Any]:
     import ray
 
     resources = {"num_cpus": execution.cpus, "num_gpus": execution.sampler_gpus or None}
-    if execution.sampler_actors:
+    # Ray ends the process of a GPU task after every call; an actor pays for its start once a generation.
+    if execution.sampler_actors or execution.sampler_gpus:
         strategy = ray.data.ActorPoolStrategy(size=execution.samplers)
         return {
             "fn": _Sampler,
@@ -62,8 +74,33 @@ def _sampler(job: PublishJob, execution: Execution) -> dict[str, Any]:
 
 def _sample(batch: dict[str, np.ndarray], job: PublishJob, threads: int) -> dict[str, Any]:
     fix_threads(threads)
-    results = [pickle.dumps(publish_shard(job, int(i))) for i in batch["id"]]
-    return {"result": np.array(results, dtype=object)}
+    return {"result": np.array([_try_shard(job, int(i)) for i in batch["id"]], dtype=object)}
+
+
+def _try_shard(job: PublishJob, i: int) -> bytes:
+    """A shard's pickled result, or the pickled exception: raised here it would come back wrapped and retold."""
+    try:
+        return pickle.dumps(publish_shard(job, i))
+    except Exception as error:
+        logger.exception("shard %d of generation %d", i, job.generation)
+        return _pickle_error(error)
+
+
+def _pickle_error(error: Exception) -> bytes:
+    """Not every exception survives pickling; its reason does."""
+    try:
+        data = pickle.dumps(error)
+        pickle.loads(data)
+    except Exception:
+        return pickle.dumps(RuntimeError(reason_of(error)))
+    return data
+
+
+def _open_result(data: bytes) -> ShardResult:
+    result = pickle.loads(data)
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 class _Sampler:

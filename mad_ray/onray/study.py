@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from mad_ray.core.errors import StoreError
-from mad_ray.engine.failures import reason_of
 from mad_ray.engine.plan import Pack
 from mad_ray.engine.threads import fix_threads
 from mad_ray.engine.trajectory import Watcher, run_watched
 from mad_ray.ledger.store import Store
+from mad_ray.onray.failures import first_line, is_passing
 from mad_ray.onray.resources import Execution
 
 POLL_S = 0.5
@@ -30,34 +30,44 @@ class TrialJob:
 
 def run_packs(
     study: str, store: Store, packs: Sequence[Pack], execution: Execution, logs: Path, watcher: Watcher
-) -> list[str]:
-    """Run every pack to its end; returns why trials were lost (cohorts that failed have their reason in the store).
+) -> dict[str, str]:
+    """Run every pack to its end; returns cohort -> why its trial was given up (failed cohorts' reasons are stored).
 
     StoreError if the store refused: then nothing of this study can go on.
     """
-    from ray import tune
-
     from mad_ray.onray.board import Board
 
     board = Board.remote()  # type: ignore[attr-defined]
-    job = TrialJob(study, store, tuple(packs), execution)
+    tuner = _tuner(TrialJob(study, store, tuple(packs), execution), board, logs)
+    with _relay(board, watcher) as stopped:
+        grid = tuner.fit()
+    if stopped:
+        raise StoreError(stopped[0])
+    lost = {result.config["pack"]: first_line(result.error) for result in grid if result.error}
+    return {
+        cohort.id: f"the process of its trial was lost, {execution.retries} restarts included; the last time: {reason}"
+        for i, reason in lost.items()
+        for cohort in packs[i]
+    }
+
+
+def _tuner(job: TrialJob, board: Any, logs: Path) -> Any:
+    """A trial per pack. Nothing of an earlier run is restored: the ledger says what is left to do."""
+    from ray import tune
+
+    execution = job.execution
     resources = {"cpu": execution.cpus, **({"gpu": execution.trial_gpus} if execution.trial_gpus else {})}
-    tuner = tune.Tuner(
+    return tune.Tuner(
         tune.with_resources(tune.with_parameters(run_trial, job=job, board=board), resources),
-        param_space={"pack": tune.grid_search(list(range(len(packs))))},
+        param_space={"pack": tune.grid_search(list(range(len(job.packs))))},
         tune_config=tune.TuneConfig(max_concurrent_trials=execution.max_concurrent, reuse_actors=True),
         run_config=tune.RunConfig(
-            name=study,
+            name=job.study,
             storage_path=str(logs.resolve()),
             failure_config=tune.FailureConfig(max_failures=execution.retries),
             verbose=0,
         ),
     )
-    with _relay(board, watcher) as stopped:
-        grid = tuner.fit()
-    if stopped:
-        raise StoreError(stopped[0])
-    return [reason_of(error) for error in grid.errors]
 
 
 def run_trial(config: dict[str, Any], job: TrialJob, board: Any) -> None:
@@ -79,18 +89,6 @@ def run_trial(config: dict[str, Any], job: TrialJob, board: Any) -> None:
             # Restarting the trial would meet the same store; the driver says why, once, and stops.
             watcher.stopped(cohort.id, str(error))
             return
-
-
-def is_passing(error: Exception) -> bool:
-    """Whether a process or node was lost, rather than the computation wrong: a restarted trial goes on."""
-    from ray.exceptions import RayError, RayTaskError
-
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, RayError) and not isinstance(cause, RayTaskError):
-            return True
-        cause = getattr(cause, "cause", None) or cause.__cause__
-    return False
 
 
 @contextmanager

@@ -1,9 +1,9 @@
 """Fixtures of the report's tests."""
 
 import pytest
-from made_up_studies import digits_study
 
 from mad_ray.analysis.study import StudyResult
+from tests.report.made_up_studies import digits_study
 
 
 @pytest.fixture

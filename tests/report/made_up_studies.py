@@ -54,7 +54,7 @@ def digits_study(n_seeds: int = 3, n_generations: int = N_GENERATIONS, name: str
         rows += rows_of(case, "coverage", lambda t, recall=recall: 0.95 * recall(t), n_seeds, n_generations, 0.02)
         floors += [(case, "frechet", 10.6), (case, "precision", 0.95), (case, "recall", 0.94)]
         strips, real = digit_strips(n_generations, blur)
-        cases.append(info(case, n_seeds, n_generations, strips=dict.fromkeys(range(n_seeds), strips), real_strip=real))
+        cases.append(info(case, n_seeds, n_generations, strips={0: strips}, real_strip=real))
     return study(rows, floors, cases, name)
 
 

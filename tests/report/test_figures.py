@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from made_up_studies import digits_study, info, rows_of, study
 
 from mad_ray.analysis.verdict import case_verdict
 from mad_ray.report.figures import curves_figure, figure_to_png, literal, looks, main_metrics
 from mad_ray.report.strips import MAX_ROWS, mosaic, strip_figure, strip_rows
+from tests.report.made_up_studies import digits_study, info, rows_of, study
 
 # A collapsed layout is only a warning of matplotlib's.
 pytestmark = pytest.mark.filterwarnings("error::UserWarning")
@@ -103,4 +103,4 @@ def test_strips_run_from_real_to_the_last_generation():
 
 def test_no_strips_no_figure():
     with pytest.raises(ValueError, match="no sample strips"):
-        strip_figure(info("a", 1, 1))
+        strip_rows({}, None)

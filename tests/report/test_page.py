@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_studies import digits_study, info, rows_of, study
 
 from mad_ray.report.page import slug, write_report
+from tests.report.made_up_studies import digits_study, info, rows_of, study
 
 VOID = {"meta", "img", "br"}
 
@@ -59,7 +59,7 @@ def test_every_case_has_a_verdict_a_strip_and_its_values(digits, tmp_path):
     page = Checker(write_report(digits, tmp_path).read_text(encoding="utf-8"))
     alts = [attributes["alt"] for tag, attributes in page.seen if tag == "img"]
     for case in digits.cases:
-        assert f"samples {case.case}" in alts
+        assert f"samples {case.case} seed 0" in alts
         assert case.description in page.text
     assert "4 cases: 2 gone MAD, 1 settled, 1 stable." in page.text
     assert sum(tag == "details" for tag, _ in page.seen) == 1 + len(digits.cases) + 2
@@ -73,10 +73,10 @@ def test_figures_and_tables_lie_beside_the_page(digits, tmp_path):
     assert names == [
         "01-curves-ddpm-on-digits.png",
         "02-more-metrics-ddpm-on-digits.png",
-        "03-samples-fully-synthetic.png",
-        "04-samples-augmented.png",
-        "05-samples-fresh-data.png",
-        "06-samples-real-data-only.png",
+        "03-samples-fully-synthetic-seed-0.png",
+        "04-samples-augmented-seed-0.png",
+        "05-samples-fresh-data-seed-0.png",
+        "06-samples-real-data-only-seed-0.png",
         "floors.csv",
         "index.html",
         "table.csv",
@@ -150,4 +150,11 @@ def test_names_become_safe_and_distinct_files(tmp_path):
     strips = {0: {1: np.zeros((2, 3, 8, 8), np.uint8)}}
     result = study([], [], [info(name, 1, 1, strips=strips) for name in ("a b", "a/b")])
     write_report(result, tmp_path)
-    assert len(list(tmp_path.glob("*samples-a-b.png"))) == 2
+    assert len(list(tmp_path.glob("*samples-a-b-seed-0.png"))) == 2
+
+
+def test_every_trajectory_has_its_strip(tmp_path):
+    strips = {seed: {1: np.full((2, 1, 8, 8), 80 * seed, np.uint8)} for seed in range(3)}
+    html = write_report(study([], [], [info("a", 3, 1, strips=strips)]), tmp_path).read_text()
+    assert len({path.read_bytes() for path in tmp_path.glob("*samples-a-seed-*.png")}) == 3
+    assert "2 more seeds" in html

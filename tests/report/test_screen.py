@@ -1,8 +1,7 @@
 """The terminal's table is aligned, complete and narrow enough."""
 
-from made_up_studies import digits_study, info, rows_of, study
-
 from mad_ray.report.screen import verdict_table
+from tests.report.made_up_studies import digits_study, info, rows_of, study
 
 
 def test_one_aligned_line_per_case(digits):
