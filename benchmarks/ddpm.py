@@ -1,57 +1,79 @@
-"""DDPM.fit and DDPM.sample against a plain loop of PyTorch and diffusers on the same network, in one run.
+"""Training and sampling through the engine against a plain PyTorch + diffusers loop on the same network, in one run.
 
     OMP_NUM_THREADS=1 python benchmarks/ddpm.py [repeats]
 
+Ours is what a study does: D^t opened as a stream, fitted, the model in the store, samples drawn, encoded and written.
 Prints images per second of CPU time (one thread; medians over interleaved repeats) and the ratio ours / plain; the
 goal is 0.95 or more.
 """
 
 import statistics
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 
 from mad_ray.core.keys import Keys
-from mad_ray.core.moments import Moments, rows_to_moments
-from mad_ray.core.samples import Event, Samples
+from mad_ray.core.loop import compose, fully_synthetic
+from mad_ray.core.samples import Samples
+from mad_ray.core.trajectory import Cohort, Trajectory
+from mad_ray.data import Digits
+from mad_ray.engine.local import LocalRuntime
+from mad_ray.engine.publish import PublishJob
+from mad_ray.engine.runtime import FitJob, silent
+from mad_ray.engine.stream import TrainingSet
+from mad_ray.engine.threads import fix_threads
 from mad_ray.families.ddpm import DDPM
 from mad_ray.families.family import Model
 from mad_ray.families.neural import arrays_to_module
 from mad_ray.families.unet import build_unet
+from mad_ray.ledger.ledger import Ledger
+from mad_ray.ledger.local import LocalStore
+from mad_ray.ledger.tensors import encode_tensors
+from mad_ray.metrics.measure import Metrics
 
 FAMILY = DDPM(n_steps=30)
 N_SAMPLES = 512
 
 
-class Digits:
-    """scikit-learn's digits as a stream in memory."""
+METRICS = Metrics(features="identity", n=6, names=("frechet",))
+"""As little measuring as can be asked for: the plain loop does none."""
 
-    event = Event((1, 8, 8), "uint8", 10)
 
-    def __init__(self) -> None:
-        from sklearn.datasets import load_digits
+class Engine:
+    """Generation 1 of a digits trajectory on a directory store: the fit and the publication that a study runs."""
 
-        bunch = load_digits()
-        x = np.rint(bunch.images[:1200, None] * (255 / 16)).astype(np.uint8)
-        self.samples, self.n = Samples.of(x[None], bunch.target[None, :1200]), len(x)
+    def __init__(self, folder: str) -> None:
+        self.store, self.runtime = LocalStore(folder), LocalRuntime()
 
-    def batches(self, size: int) -> Iterator[Samples]:
-        for start in range(0, self.n, size):
-            yield self.samples.rows(start, min(self.n, start + size))
+    def cohort(self, bias: float) -> Cohort:
+        loop = fully_synthetic(n_initial=1200, n_synthetic=N_SAMPLES, bias=bias)
+        return Cohort((Trajectory(Digits(), FAMILY, loop, METRICS, n_generations=2, seed=0),))
 
-    def moments(self) -> Moments:
-        return rows_to_moments(self.samples.x, self.samples.weight)
+    def fit(self) -> Model:
+        cohort = self.cohort(1.0)
+        data = TrainingSet(Digits(), cohort.keys.at("real"), compose(cohort.head.loop, 1), {})
+        return self.runtime.fit(FitJob(cohort, 1, data, "benchmark"), silent)
+
+    def publisher(self, model: Model, bias: float) -> Callable[[], object]:
+        """Sample, encode, write to disk."""
+        cohort = self.cohort(bias)
+        prefix = cohort.attempt_prefix(1, "benchmark")
+        blob = Ledger(self.store, cohort).put_blob(
+            prefix, "models.safetensors", encode_tensors({f"1/{name}": array for name, array in model.items()})
+        )
+        job = PublishJob(self.store, cohort, 1, prefix, blob, N_SAMPLES)
+        return lambda: self.runtime.publish(job, silent)
 
 
 def network() -> torch.nn.Module:
     return build_unet(n_image_channels=1, n_classes=10, channels=FAMILY.channels, layers_per_block=1, attention=False)
 
 
-def plain_fit(data: Digits) -> torch.nn.Module:
+def plain_fit(data: Samples) -> torch.nn.Module:
     """The loop of diffusers' unconditional training example, with labels dropped and an average of the weights."""
     from diffusers import DDPMScheduler
     from diffusers.training_utils import EMAModel
@@ -61,8 +83,8 @@ def plain_fit(data: Digits) -> torch.nn.Module:
     optimizer = torch.optim.AdamW(net.parameters(), FAMILY.learning_rate, weight_decay=FAMILY.weight_decay, fused=True)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, FAMILY.learning_rate, total_steps=FAMILY.n_steps)
     average = EMAModel(net.parameters(), FAMILY.ema_decay, foreach=True)
-    x = torch.from_numpy(data.samples.x[0]).float() / 127.5 - 1
-    label = torch.from_numpy(data.samples.label[0]).long()
+    x = torch.from_numpy(data.x[0]).float() / 127.5 - 1
+    label = torch.from_numpy(data.label[0]).long()
     for _ in range(FAMILY.n_steps):
         rows = torch.randint(len(x), (FAMILY.batch_size,))
         noise, t = torch.randn(FAMILY.batch_size, *x.shape[1:]), torch.randint(FAMILY.T, (FAMILY.batch_size,))
@@ -116,23 +138,16 @@ def compare(name: str, n_images: int, ours: Callable[[], object], plain: Callabl
 
 def main() -> None:
     repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 7
-    torch.set_num_threads(1)
-    data, keys = Digits(), Keys((0,))
-
-    def fit() -> Model:
-        return FAMILY.fit(data, keys.at("fit", 1), lambda share: None)
-
-    model = fit()
-    net = arrays_to_module(model, network())
-    compare("training", FAMILY.n_steps * FAMILY.batch_size, fit, lambda: plain_fit(data), repeats)
-    for bias in (1.0, 0.5):
-        compare(
-            f"sampling, lambda = {bias}",
-            N_SAMPLES,
-            lambda bias=bias: FAMILY.sample(model, 0, N_SAMPLES, bias, keys),  # type: ignore[misc]
-            lambda bias=bias: plain_sample(net, bias),  # type: ignore[misc]
-            repeats,
-        )
+    fix_threads(1)
+    data = Digits().rows(0, 1200, Keys((0,)))
+    with tempfile.TemporaryDirectory() as folder:
+        engine = Engine(folder)
+        model = engine.fit()
+        net = arrays_to_module(model, network())
+        compare("training", FAMILY.n_steps * FAMILY.batch_size, engine.fit, lambda: plain_fit(data), repeats)
+        for bias in (1.0, 0.5):
+            ours = engine.publisher(model, bias)
+            compare(f"sampling, lambda = {bias}", N_SAMPLES, ours, lambda bias=bias: plain_sample(net, bias), repeats)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ A family that does nothing, eight trajectories of ten generations, two trials at
 
 a generation = (from a trial's first generation to its last commit) - fit, sampling, measuring, over its generations.
 a trial = (seconds of the whole run x slots - the time that the slots spent between a trial's first generation and its
-last commit), over the trials: start of Tune, of processes, imports, gaps, the end. `ray.init` stands by itself.
+last commit), over the trajectories, each of which would be a trial: start of Tune, of processes, imports, gaps, the
+end. `ray.init` stands by itself.
 """
 
 import argparse
@@ -106,7 +107,7 @@ def measure(name: str, all_cohorts: list[Cohort], folder: Path, execution: Execu
     n_generations = sum(cohort.n_generations for cohort in all_cohorts)
     busy_s, work_s = sum(busy for busy, _ in spans), sum(work for _, work in spans)
     at_once = min(SLOTS, len(packs))
-    trial_s = (whole_s * at_once - busy_s) / len(packs)
+    trial_s = (whole_s * at_once - busy_s) / len(all_cohorts)
     return Cost((busy_s - work_s) / n_generations, trial_s, len(packs), whole_s)
 
 

@@ -24,13 +24,22 @@ class _Parser(argparse.ArgumentParser):
         raise InvalidInput(f"{message}; see `{self.prog} --help`")
 
 
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Wraps descriptions, leaves examples as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("example"):
+            return super()._fill_text(text, width, indent)
+        return argparse.HelpFormatter._fill_text(self, text, width, indent)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """All commands with their help."""
     parser = _Parser(
         prog="mad-ray",
         description="Self-consuming training loops: has it gone MAD?",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Formatter,
     )
     parser.add_argument("--version", action="store_true", help="print mad_ray's version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
@@ -41,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
         "Computes every generation that the store does not hold yet, through Ray (or in this process with --set "
         "run.runtime=local), prints progress, the table and the verdicts, and writes the HTML report. Killed at any "
         "moment, the same command goes on and repeats at most the generation in flight.",
+        "mad-ray run configs/quickstart.yaml --set study.seeds=3 --set study.name=three-seeds",
     )
     _config_command(
         commands,
@@ -48,13 +58,21 @@ def build_parser() -> argparse.ArgumentParser:
         "print what a study comes to; starts nothing",
         "Validates the config, expands cases, grid and seeds into trajectories, and prints their loops, real rows "
         "used, trials, bytes, time at the pace so far, and what the ledgers hold already.",
+        "mad-ray plan configs/quickstart.yaml --set study.n_generations=20",
     )
-    _target_command(commands, "status", "how far a study is, from the store alone", "Follows the ledgers in the store.")
+    _target_command(
+        commands,
+        "status",
+        "how far a study is, from the store alone",
+        "Follows the ledgers in the store, while the study runs or later. Exit code 1 if a trajectory stopped.",
+        "mad-ray status --store runs/store --study quickstart",
+    )
     report = _target_command(
         commands,
         "report",
         "write the HTML report, from the store alone",
         "Reads the ledgers and writes one self-contained page, its figures as PNG and its tables as CSV.",
+        "mad-ray report --store s3://bucket/prefix --study quickstart --output quickstart-report",
     )
     report.add_argument("--output", help="folder of the report (default: the config's run.output, or runs/STUDY)")
     _target_command(
@@ -62,6 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
         "verify",
         "read every object again and name those that are not what was committed",
         "Checks seals, the hash chain, and the SHA-256 of every model, shard, metric and reference of the study.",
+        "mad-ray verify configs/quickstart.yaml",
     )
     gc = _target_command(
         commands,
@@ -69,12 +88,25 @@ def build_parser() -> argparse.ArgumentParser:
         "delete what dead attempts left in the store",
         "Deletes objects that no manifest names, once older than the grace period. Safe beside a running study as "
         "long as no generation takes longer than the grace period.",
+        "mad-ray gc configs/quickstart.yaml --dry-run --grace-s 3600",
     )
     gc.add_argument("--grace-s", type=float, default=86_400.0, help="seconds to leave young objects alone (86400)")
     gc.add_argument("--dry-run", action="store_true", help="say what would be deleted, delete nothing")
-    doctor = commands.add_parser("doctor", help="check this machine, its packages, Ray, and a store")
-    doctor.add_argument("--store", help="a store to probe: a folder or s3://bucket/prefix")
-    commands.add_parser("schema", help="print the JSON Schema of configs, for editors")
+    doctor = _command(
+        commands,
+        "doctor",
+        "check this machine, its packages, Ray, and a store",
+        "Prints one line per check; exit code 2 if one is bad. Starts Ray for a moment.",
+        "mad-ray doctor --store s3://bucket/prefix",
+    )
+    doctor.add_argument("--store", help="a store to probe: a folder or s3://bucket/prefix (default: none)")
+    _command(
+        commands,
+        "schema",
+        "print the JSON Schema of configs, for editors",
+        "Every field of a config with its type, default and meaning, as JSON.",
+        "mad-ray schema > study.schema.json",
+    )
     return parser
 
 
@@ -144,18 +176,29 @@ def _dispatch_reading(args: argparse.Namespace) -> int:
     return verify(store, name) if args.command == "verify" else gc(store, name, args.grace_s, args.dry_run)
 
 
-def _config_command(commands: argparse._SubParsersAction, name: str, summary: str, text: str) -> None:
-    command = commands.add_parser(name, help=summary, description=text)
+def _command(
+    commands: argparse._SubParsersAction, name: str, summary: str, text: str, example: str
+) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=text,
+        epilog=f"example:\n  {example}",
+        formatter_class=_Formatter,
+    )
+
+
+def _config_command(commands: argparse._SubParsersAction, name: str, summary: str, text: str, example: str) -> None:
+    command = _command(commands, name, summary, text, example)
     command.add_argument("config", metavar="CONFIG", help="the study's YAML file")
     _add_set(command)
 
 
 def _target_command(
-    commands: argparse._SubParsersAction, name: str, summary: str, text: str
+    commands: argparse._SubParsersAction, name: str, summary: str, text: str, example: str
 ) -> argparse.ArgumentParser:
-    command = commands.add_parser(
-        name, help=summary, description=f"{text} The study is named by its CONFIG, or by --store and --study."
-    )
+    text = f"{text} The study is named by its CONFIG, or by --store and --study."
+    command = _command(commands, name, summary, text, example)
     command.add_argument("config", metavar="CONFIG", nargs="?", help="the study's YAML file")
     command.add_argument("--store", help="the store: a folder or s3://bucket/prefix (default: the config's)")
     command.add_argument("--study", help="the study's name (default: the config's)")

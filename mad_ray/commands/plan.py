@@ -48,7 +48,7 @@ def _say_totals(session: Session, found: dict[str, Progress]) -> None:
         f"{min(settings.max_concurrent, max(1, len(packs)))} at once"
     )
     print(f"samples to store: about {_bytes(sum(_sample_bytes(c, found[c.id]) for c in unfinished))}, and the models")
-    print(f"time: {_time(unfinished, found, settings.max_concurrent)}")
+    print(f"time: {_time(session.cohorts, unfinished, found, settings.max_concurrent)}")
 
 
 def _sample_bytes(cohort: Cohort, progress: Progress) -> int:
@@ -60,13 +60,13 @@ def _sample_bytes(cohort: Cohort, progress: Progress) -> int:
     return (cohort.n_generations - progress.n_done) * n_published(cohort) * len(cohort.seeds) * row
 
 
-def _time(unfinished: Sequence[Cohort], found: dict[str, Progress], at_once: int) -> str:
+def _time(cohorts: Sequence[Cohort], unfinished: Sequence[Cohort], found: dict[str, Progress], at_once: int) -> str:
     """At the pace of what the ledgers hold: a cohort's own, else that of the study's cohorts of the same family."""
     if not unfinished:
         return "nothing left to do"
     total = 0.0
     paces: dict[str, list[float]] = {}
-    for cohort in unfinished:
+    for cohort in cohorts:
         paces.setdefault(cohort.head.family.name, [])
         if (seconds := found[cohort.id].seconds) is not None:
             paces[cohort.head.family.name].append(seconds)

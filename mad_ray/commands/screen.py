@@ -13,7 +13,7 @@ LABELS = {"frechet": "FID", "w2_squared": "W2²"}
 
 
 class Screen:
-    """A Watcher that prints. Time left: generations to go, at each case's own pace so far, over the trials at once."""
+    """A Watcher that prints. Time left: generations to go, at each cohort's pace so far, over the trials at once."""
 
     def __init__(self, cohorts: Sequence[Cohort], max_concurrent: int, out: TextIO | None = None) -> None:
         self._cohorts = {cohort.id: cohort for cohort in cohorts}
@@ -65,15 +65,19 @@ class Screen:
         return f"{found.case}, seed{f's {seeds[0]}..{seeds[-1]}' if len(seeds) > 1 else f' {seeds[0]}'}"
 
     def _left(self) -> str:
-        paces = [pace for of in self._pace.values() for pace in of]
-        left_s = 0.0
-        for cohort, n in self._done.items():
-            own = self._pace.get(cohort) or paces
-            left_s += max(0, self._cohorts[cohort].n_generations - n) * sum(own) / len(own)
-        left_s /= self._at_once
-        if not left_s:
+        left_s = sum(self._left_of(cohort, n) for cohort, n in self._done.items()) / self._at_once
+        if left_s < 1:
             return ""
         return f"  about {left_s / 60:.0f} min left" if left_s >= 90 else f"  about {left_s:.0f} s left"
+
+    def _left_of(self, cohort: str, n_done: int) -> float:
+        """Seconds at the cohort's own pace, else at that of its family so far (0 while nothing is known of it)."""
+        found = self._cohorts[cohort]
+        family = found.head.family
+        own = self._pace.get(cohort) or [
+            pace for other, of in self._pace.items() if self._cohorts[other].head.family == family for pace in of
+        ]
+        return max(0, found.n_generations - n_done) * sum(own) / len(own) if own else 0.0
 
     def _line(self, text: str) -> None:
         clear = "\r\x1b[2K" if self._out.isatty() else ""

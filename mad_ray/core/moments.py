@@ -1,5 +1,6 @@
 """Moments (n, mean, covariance) that merge: all that Gaussians, Frechet distances and their kin need of a sample."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
@@ -42,7 +43,7 @@ class Moments:
 
 def rows_to_moments(x: np.ndarray, weight: np.ndarray | None = None) -> Moments:
     """x [B, n, *event] -> Moments over the flattened event; weight [B, n] counts each row that many times."""
-    rows = x.reshape(*x.shape[:2], -1).astype(np.float64)
+    rows = x.reshape(*x.shape[:2], math.prod(x.shape[2:])).astype(np.float64)
     weight = np.ones(x.shape[:2]) if weight is None else weight.astype(np.float64)
     n = weight.sum(axis=1)
     total = np.matmul(weight[:, None, :], rows)[:, 0]

@@ -36,6 +36,11 @@ class Mnist(TableSource):
     """Digest of the content: SHA-256 over the four files' own SHA-256 (uncompressed, train images, train labels,
     test images, test labels). Give it where the files are not the published MNIST."""
 
+    def __post_init__(self) -> None:
+        # Workers have other working directories.
+        if self.path and "://" not in self.path:
+            object.__setattr__(self, "path", str(Path(self.path).expanduser().resolve()))
+
     def _load(self) -> Table:
         if not self.path:
             raise InvalidInput("data.path is missing: mnist needs the folder, or the URL, of its four idx files")
@@ -61,7 +66,7 @@ class Mnist(TableSource):
 def _check_pair(x: np.ndarray, label: np.ndarray, names: tuple[str, ...]) -> None:
     if x.ndim != 3 or label.ndim != 1 or len(x) != len(label):
         raise InvalidInput(
-            f"{names[0]} of shape {x.shape}, {names[1]} of {label.shape}: expected n images and n labels"
+            f"{names[0]} of shape {x.shape}, {names[1]} of {label.shape}: expected n images and as many labels"
         )
 
 

@@ -53,7 +53,7 @@ class Gaussian:
         low, high = start // CHUNK * CHUNK, -(-stop // CHUNK) * CHUNK
         z = addressed_normal(keys, low, high, model["mean"].shape[1])
         parts = [np.matmul(z[:, i : i + CHUNK], root.transpose(0, 2, 1)) for i in range(0, high - low, CHUNK)]
-        x = model["mean"][:, None, :] + np.concatenate(parts, axis=1)
+        x = model["mean"][:, None, :] + np.concatenate([z[:, :0], *parts], axis=1)
         return Samples.of(x[:, start - low : stop - low])
 
     def moments(self, model: Mapping[str, np.ndarray]) -> Moments:

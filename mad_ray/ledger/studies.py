@@ -70,4 +70,4 @@ def _failure_key(study: str, cohort: str) -> str:
 
 
 def _text(value: Json) -> str:
-    return "nothing" if value is None else str(value)
+    return "its default" if value is None else str(value)

@@ -1,5 +1,6 @@
 """What to measure, and the measuring: real features and synthetic features to named numbers."""
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -64,6 +65,9 @@ class Metrics:
             self.n > self.k or not set(NEIGHBOURS) & set(self.names),
             f"metrics.k={self.k} with n={self.n}: each sample needs k others; lower k or raise n",
         )
+        if self.weights is not None and "://" not in self.weights:
+            # Workers have other working directories.
+            object.__setattr__(self, "weights", os.path.abspath(os.path.expanduser(self.weights)))
         if self.weights_sha256 is not None:
             _require(
                 re.fullmatch("[0-9a-fA-F]{64}", self.weights_sha256) is not None,

@@ -32,9 +32,13 @@ def real_cause(error: BaseException, what: str) -> BaseException:
     return ProcessLost(f"{what} lost its connection ({_first_sentence(error)})")
 
 
-def first_line(error: BaseException) -> str:
+def lost_trial(error: BaseException, retries: int) -> str:
     """Why Tune gave a trial up, in one line."""
     cause = next(_unwrap(error))
+    if isinstance(cause, ProcessLost):
+        return f"{cause}; so were {retries} restarts of its trial"
+    if isinstance(cause, _lost_types()):
+        return f"the process of its trial was lost, and so were {retries} restarts ({_first_sentence(cause)})"
     return reason_of(cause) if isinstance(cause, MadError) else _first_sentence(cause)
 
 
@@ -93,6 +97,7 @@ def _is_collateral(error: BaseException) -> bool:
 
 
 def _first_sentence(error: BaseException) -> str:
-    """Class and first sentence: Ray goes on with ids and advice."""
+    """Class and first sentence: Ray goes on with ids, advice and tracebacks."""
     text = " ".join(str(error).split()) or "no message"
-    return f"{type(error).__name__}: {text.partition('. ')[0][:200].rstrip('.')}"
+    sentence = text.partition(". ")[0].partition(" traceback:")[0].rstrip(".")
+    return f"{type(error).__name__}: {sentence[:200]}"

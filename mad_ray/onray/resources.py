@@ -30,8 +30,8 @@ class Execution:
 
     @property
     def peak_cpus(self) -> float:
-        """CPUs that one trial holds at most: itself, and its fit's workers or its samplers with their read task."""
-        return self.cpus + max(self.workers * self.cpus, self.samplers * self.cpus + 1)
+        """CPUs that one trial holds at most: itself, and its fit's workers or its samplers."""
+        return self.cpus * (1 + max(self.workers, self.samplers))
 
     @property
     def peak_gpus(self) -> float:
@@ -47,6 +47,6 @@ def check_resources(execution: Execution, n_trials: int, cpus: float, gpus: floa
         if needed > offered:
             raise Insufficient(
                 f"the cluster offers {offered:g} {kind} where {at_once} trials at once need {needed:g} "
-                f"({per_trial:g} each: the trial, and its workers or its samplers and their reader); "
+                f"({per_trial:g} each: the trial, and its workers or its samplers); "
                 "lower run.max_concurrent, run.workers or run.samplers, or add nodes"
             )

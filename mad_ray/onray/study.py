@@ -1,5 +1,6 @@
 """A study on Ray Tune: one trial per pack of cohorts, one report per commit, restarts that go on from the ledger."""
 
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from mad_ray.engine.plan import Pack
 from mad_ray.engine.threads import fix_threads
 from mad_ray.engine.trajectory import Watcher, run_watched
 from mad_ray.ledger.store import Store
-from mad_ray.onray.failures import first_line, is_passing
+from mad_ray.onray.failures import is_passing, lost_trial
 from mad_ray.onray.resources import Execution
 
 POLL_S = 0.5
@@ -37,18 +38,16 @@ def run_packs(
     """
     from mad_ray.onray.board import Board
 
+    # Tune's tracebacks of lost trials stay in its folder (error.txt); the screen gets one line each.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     board = Board.remote()  # type: ignore[attr-defined]
     tuner = _tuner(TrialJob(study, store, tuple(packs), execution), board, logs)
     with _relay(board, watcher) as stopped:
         grid = tuner.fit()
     if stopped:
         raise StoreError(stopped[0])
-    lost = {result.config["pack"]: first_line(result.error) for result in grid if result.error}
-    return {
-        cohort.id: f"the process of its trial was lost, {execution.retries} restarts included; the last time: {reason}"
-        for i, reason in lost.items()
-        for cohort in packs[i]
-    }
+    lost = {r.config["pack"]: lost_trial(r.error, execution.retries) for r in grid if r.error}
+    return {cohort.id: reason for i, reason in lost.items() for cohort in packs[i]}
 
 
 def _tuner(job: TrialJob, board: Any, logs: Path) -> Any:

@@ -1,0 +1,183 @@
+"""What every family promises: a model of plain arrays, and samples that are addressed, not drawn in turn."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mad_ray.core.errors import InvalidInput
+from mad_ray.core.fingerprint import canonical_json, identity
+from mad_ray.core.keys import Keys
+from mad_ray.core.loop import Loop
+from mad_ray.core.moments import Moments, rows_to_moments
+from mad_ray.core.samples import Event, Samples
+from mad_ray.data import Digits, GaussianData
+from mad_ray.families import DDPM, FAMILIES, Gaussian
+from mad_ray.families.family import Model
+from mad_ray.ledger.tensors import decode_tensors, encode_tensors
+
+LOOP = Loop(20, n_synthetic=20, bias=0.5)
+KEYS = Keys((4,))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A family quick to fit, data that suit it, and events that do not."""
+
+    family: Any
+    data: Any
+    unfit: tuple[Event, ...]
+
+
+CASES = {
+    "gaussian": Case(Gaussian(), GaussianData(d=3), (Event((1, 8, 8), "uint8", 10), Event((2, 2), "float64"))),
+    "ddpm": Case(
+        DDPM(T=20, schedule="squaredcos_cap_v2", n_steps=3, channels=(8, 16), batch_size=8, sampler_steps=3, chunk=4),
+        Digits(),
+        (Event((3,), "float64"), Event((1, 8, 8), "float32", 10), Event((8, 8), "uint8", 10)),
+    ),
+}
+
+
+class Rows:
+    """A stream over rows in memory."""
+
+    def __init__(self, samples: Samples, event: Event) -> None:
+        self.samples, self.event, self.n = samples, event, samples.n
+
+    def batches(self, size: int) -> Iterator[Samples]:
+        for start in range(0, self.n, size):
+            yield self.samples.rows(start, min(self.n, start + size))
+
+    def moments(self) -> Moments:
+        return rows_to_moments(self.samples.x, self.samples.weight)
+
+
+def fit(case: Case, keys: Keys = KEYS, seen: list | None = None) -> Model:
+    rows = case.data.rows(0, 20, keys.at("real"))
+    told = [] if seen is None else seen
+    return case.family.fit(Rows(rows, case.data.event), keys.at("fit", 1), told.append)
+
+
+def draw(case: Case, model: Model, start: int, stop: int, bias: float = 1.0, keys: Keys = KEYS) -> Samples:
+    return case.family.sample(model, start, stop, bias, keys.at("sample", 1))
+
+
+def same(a: Samples, b: Samples) -> bool:
+    return all(getattr(a, name).tobytes() == getattr(b, name).tobytes() for name in ("x", "label", "weight"))
+
+
+def same_arrays(a: Model, b: Model) -> bool:
+    return a.keys() == b.keys() and all(
+        a[name].dtype == b[name].dtype and a[name].shape == b[name].shape and a[name].tobytes() == b[name].tobytes()
+        for name in a
+    )
+
+
+def test_every_family_is_held_to_the_contract() -> None:
+    assert CASES.keys() == FAMILIES.keys()
+    assert all(isinstance(CASES[name].family, kind) for name, kind in FAMILIES.items())
+
+
+@pytest.mark.parametrize("name", CASES)
+class TestFamily:
+    @pytest.fixture(scope="class")
+    def models(self) -> dict[str, Model]:
+        return {name: fit(case) for name, case in CASES.items()}
+
+    @pytest.fixture
+    def case(self, name: str) -> Case:
+        return CASES[name]
+
+    @pytest.fixture
+    def model(self, name: str, models: dict[str, Model]) -> Model:
+        return models[name]
+
+    def test_it_is_frozen_settings_with_an_identity(self, name: str, case: Case) -> None:
+        assert is_dataclass(case.family)
+        assert type(case.family).__dataclass_params__.frozen
+        assert identity(type(case.family)()) == {"name": name}, "all fields have defaults, which are left out"
+        assert canonical_json(identity(case.family))
+        assert hash(case.family) == hash(
+            type(case.family)(**{f.name: getattr(case.family, f.name) for f in fields(case.family)})
+        )
+        assert case.family.max_cohort >= 1
+        assert case.family.span >= 1
+        assert case.family.chunk >= 1
+
+    def test_a_fit_gives_plain_finite_arrays(self, case: Case, model: Model) -> None:
+        assert all(isinstance(array, np.ndarray) for array in model.values())
+        assert all(np.isfinite(array).all() for array in model.values())
+
+    def test_a_fit_tells_its_progress(self, case: Case) -> None:
+        told: list[float] = []
+        fit(case, seen=told)
+        assert told == sorted(told)
+        assert told[-1] == 1.0
+        assert all(0 <= share <= 1 for share in told)
+
+    def test_same_keys_same_model(self, case: Case, model: Model) -> None:
+        assert same_arrays(fit(case), model)
+
+    def test_other_seeds_other_models(self, case: Case, model: Model) -> None:
+        assert not same_arrays(fit(case, Keys((5,))), model)
+
+    def test_models_survive_storage_bit_for_bit(self, case: Case, model: Model) -> None:
+        stored = decode_tensors(encode_tensors(model))
+        assert same_arrays(stored, dict(sorted(model.items())))
+        assert same(draw(case, stored, 0, 9), draw(case, model, 0, 9))
+
+    def test_samples_are_of_the_event(self, case: Case, model: Model) -> None:
+        samples, event = draw(case, model, 0, 9), case.data.event
+        assert samples.x.shape == (1, 9, *event.shape)
+        assert samples.x.dtype == event.dtype
+        assert np.isfinite(samples.x.astype(float)).all()
+        assert (samples.label.shape, samples.label.dtype) == ((1, 9), np.int32)
+        assert (samples.weight.shape, samples.weight.dtype) == ((1, 9), np.float32)
+        if event.n_classes:
+            assert set(samples.label[0]) <= set(range(event.n_classes))
+
+    @pytest.mark.parametrize(("start", "stop"), [(0, 1), (3, 5), (4, 8), (7, 17), (0, 0), (5, 5)])
+    def test_any_split_gives_the_same_bytes(self, case: Case, model: Model, start: int, stop: int) -> None:
+        assert same(draw(case, model, start, stop, 0.5), draw(case, model, 0, 20, 0.5).rows(start, stop))
+
+    def test_same_keys_same_samples_and_other_keys_others(self, case: Case, model: Model) -> None:
+        first = draw(case, model, 0, 9)
+        assert same(first, draw(case, model, 0, 9))
+        assert not same(first, draw(case, model, 0, 9, keys=Keys((5,))))
+        later = case.family.sample(model, 0, 9, 1.0, KEYS.at("sample", 2))
+        assert not same(first, later)
+
+    def test_no_sample_is_another(self, case: Case, model: Model) -> None:
+        x = draw(case, model, 0, 20).x[0].reshape(20, -1)
+        assert len(np.unique(x, axis=0)) == 20
+
+    def test_bias_changes_samples(self, case: Case, model: Model) -> None:
+        assert not np.array_equal(draw(case, model, 0, 9, 0.5).x, draw(case, model, 0, 9, 1.0).x)
+
+    def test_sampling_changes_nothing(self, case: Case, model: Model) -> None:
+        before = {name: array.copy() for name, array in model.items()}
+        draw(case, model, 0, 9)
+        assert same_arrays(model, before)
+
+    def test_it_accepts_its_data(self, case: Case) -> None:
+        case.family.check(case.data.event, LOOP, 0)
+
+    def test_it_refuses_other_data_in_one_line(self, case: Case, name: str) -> None:
+        for event in case.unfit:
+            with pytest.raises(InvalidInput, match=f"family={name}") as caught:
+                case.family.check(event, LOOP, 0)
+            assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if FAMILIES[name].max_cohort > 1])
+def test_a_row_of_a_cohort_is_that_trajectory_alone(name: str) -> None:
+    case, keys = CASES[name], Keys((3, 8, 1))
+    model = fit(case, keys)
+    samples = draw(case, model, 0, 30, 0.5, keys)
+    for b in range(3):
+        alone = fit(case, keys.row(b))
+        assert same_arrays(alone, {name: array[b : b + 1] for name, array in model.items()})
+        assert same(draw(case, alone, 0, 30, 0.5, keys.row(b)), samples.trajectory(b))
