@@ -15,6 +15,8 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "installing pinned packages into $(VENV) (about 2 GB, a minute or two)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than 3.11: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(INSTALL) $(TORCH)
 	@$(INSTALL) -c constraints.txt -e .

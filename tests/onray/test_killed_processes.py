@@ -20,12 +20,12 @@ def sampling(study: Study, generation: int):
     return lambda: study.keys(f"/samples/{generation:06d}-00000.parquet")
 
 
+@pytest.mark.timeout(600)
 def test_the_driver(uninterrupted, tmp_path):
     study = Study(tmp_path, SLOW)
     moments = {
         "the first trial": lambda driver: lambda: driver.descendants(TRIAL),
         "a shard of generation 1": lambda driver: sampling(study, 1),
-        "the first commit": lambda driver: committed(study, 1),
         "generation 2 in flight": lambda driver: sampling(study, 2),
     }
     orphans = []
