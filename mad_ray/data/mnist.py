@@ -1,12 +1,8 @@
 """MNIST from its four idx files: in a folder, or at a URL; checked against the digest of their content."""
 
-import contextlib
 import gzip
 import hashlib
-import http.client
-import os
 import struct
-import urllib.request
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +13,7 @@ import numpy as np
 from mad_ray.core.errors import InvalidInput
 from mad_ray.core.settings import STRICT
 from mad_ray.data.source import Table, TableSource
+from mad_ray.downloads import download, forget
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 SHA256 = "e9914cff2ade526da2ab1ac60c072f9173cc53e35b9411692de8207cb1b9009d"
@@ -56,7 +53,7 @@ class Mnist(TableSource):
         found = hashlib.sha256(b"".join(hashlib.sha256(data).digest() for data in raw)).hexdigest()
         if found != self.sha256.lower():
             for name in FILES if "://" in self.path else ():
-                _forget(_url(self.path, name))
+                forget(_url(self.path, name))
             raise InvalidInput(
                 f"data.path={self.path}: content digest {found} where data.sha256 expects {self.sha256}; "
                 "fetch the files again, or set data.sha256 to the digest found if other data are meant"
@@ -86,9 +83,9 @@ def _read(path: str, name: str) -> bytes:
     if "://" in path:
         url = _url(path, name)
         try:
-            return _unpack(_download(url), name)
+            return _unpack(download(url, "data.path").read_bytes(), name)
         except InvalidInput:
-            _forget(url)
+            forget(url)
             raise
     for candidate in (Path(path) / f"{name}.gz", Path(path) / name):
         try:
@@ -110,39 +107,3 @@ def _unpack(data: bytes, name: str) -> bytes:
 
 def _url(path: str, name: str) -> str:
     return f"{path.rstrip('/')}/{name}.gz"
-
-
-def _cached(url: str) -> Path:
-    """Where the user's cache keeps the file of this URL."""
-    cache = Path(os.environ.get("MAD_RAY_CACHE") or Path.home() / ".cache" / "mad_ray")
-    return cache / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{url.rsplit('/', 1)[-1]}"
-
-
-def _forget(url: str) -> None:
-    """What is damaged shall be fetched again, not read again."""
-    with contextlib.suppress(OSError):
-        _cached(url).unlink()
-
-
-def _download(url: str) -> bytes:
-    """The file at the URL, kept in the user's cache under a name made of the URL; content is checked by the caller."""
-    cached = _cached(url)
-    if cached.is_file():
-        return cached.read_bytes()
-    try:
-        with urllib.request.urlopen(url, timeout=60) as answer:
-            data = answer.read()
-    # HTTPException: the connection broke half-way, or the URL holds a blank.
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise InvalidInput(f"data.path: {url} cannot be read ({error}); give another URL, or a folder") from error
-    try:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        partial = cached.with_name(f"{cached.name}.{os.getpid()}")
-        partial.write_bytes(data)
-        partial.replace(cached)
-    except OSError as error:
-        raise InvalidInput(
-            f"{cached.parent}: the download cannot be kept there ({error.strerror}); let MAD_RAY_CACHE name a folder "
-            "that can be written"
-        ) from error
-    return data

@@ -1,17 +1,15 @@
 """Inception: clean-fid's feature extractor, from weights that the user has or names."""
 
 import hashlib
-import os
-import shutil
 import tempfile
 import urllib.parse
-import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mad_ray.core.errors import InvalidInput
+from mad_ray.downloads import cache_folder, download, forget
 from mad_ray.metrics.features import in_batches
 
 if TYPE_CHECKING:
@@ -22,7 +20,6 @@ WEIGHTS_NAME = "inception-2015-12-05.pt"
 WEIGHTS_URL = f"https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/{WEIGHTS_NAME}"
 _SCHEMES = ("http", "https", "file")
 _BATCH = 32
-_TIMEOUT_S = 60
 
 
 class Inception:
@@ -56,15 +53,10 @@ class Inception:
             return self.model(torch.from_numpy(np.ascontiguousarray(images)).to(self.device)).cpu().numpy()
 
 
-def cache_folder() -> Path:
-    """Where weights are kept between runs: $XDG_CACHE_HOME/mad_ray, or ~/.cache/mad_ray."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mad_ray"
-
-
 def _found(weights: str | None, sha256: str | None) -> Path:
     """The file that holds the weights, downloaded first where `weights` is a URL that the cache does not have."""
     if weights is not None and urllib.parse.urlsplit(weights).scheme in _SCHEMES:
-        return _cached(weights, sha256)
+        return _downloaded(weights, sha256)
     path = cache_folder() / WEIGHTS_NAME if weights is None else Path(weights).expanduser()
     if not path.is_file():
         raise InvalidInput(
@@ -74,32 +66,14 @@ def _found(weights: str | None, sha256: str | None) -> Path:
     return path
 
 
-def _cached(url: str, sha256: str | None) -> Path:
-    """The download of this URL, under a name that URL and digest decide; whole or absent, whoever else downloads."""
-    name = hashlib.sha256(f"{url} {sha256}".encode()).hexdigest()[:16]
-    path = cache_folder() / f"{name}-{WEIGHTS_NAME}"
-    if path.is_file():
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
+def _downloaded(url: str, sha256: str | None) -> Path:
+    path = download(url, "metrics.weights")
     try:
-        with os.fdopen(descriptor, "wb") as target:
-            _download(url, target)
-        _verify(Path(part), sha256, url)
-        os.replace(part, path)
-    finally:
-        Path(part).unlink(missing_ok=True)
+        _verify(path, sha256, url)
+    except InvalidInput:
+        forget(url)
+        raise
     return path
-
-
-def _download(url: str, target: Any) -> None:
-    try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as source:
-            shutil.copyfileobj(source, target)
-    except OSError as error:
-        raise InvalidInput(
-            f"metrics.weights={url} cannot be downloaded ({error}): check it, or download the file and give its path"
-        ) from error
 
 
 def _verify(path: Path, sha256: str | None, source: str) -> None:

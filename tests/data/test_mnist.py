@@ -221,14 +221,14 @@ def test_what_is_damaged_is_not_kept_in_the_cache(server) -> None:
 @pytest.mark.parametrize("place", ["/nowhere", "/broken"])
 def test_an_answer_that_is_none_is_one_line(server, place: str) -> None:
     url = server[0] + place
-    with pytest.raises(InvalidInput, match=f"{url}/{FILES[0]}.gz cannot be read") as caught:
+    with pytest.raises(InvalidInput, match=f"{url}/{FILES[0]}.gz cannot be downloaded") as caught:
         _ = Mnist(url).n_rows
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://a b/c", "nonsense://x", "http://[::1"])
 def test_a_url_that_cannot_be_is_one_line(url: str) -> None:
-    with pytest.raises(InvalidInput, match="cannot be read"):
+    with pytest.raises(InvalidInput, match="cannot be downloaded"):
         _ = Mnist(url).n_rows
 
 

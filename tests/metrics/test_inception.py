@@ -16,7 +16,8 @@ from cleanfid.inception_torchscript import InceptionV3W
 from PIL import Image
 
 from mad_ray.core.errors import InvalidInput
-from mad_ray.metrics.inception import WEIGHTS_NAME, Inception, cache_folder
+from mad_ray.downloads import cache_folder
+from mad_ray.metrics.inception import WEIGHTS_NAME, Inception
 
 
 class _Layers(torch.nn.Module):
