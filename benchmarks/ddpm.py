@@ -137,7 +137,7 @@ def compare(name: str, n_images: int, ours: Callable[[], object], plain: Callabl
 
 
 def main() -> None:
-    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 11
     fix_threads(1)
     data = Digits().rows(0, 1200, Keys((0,)))
     with tempfile.TemporaryDirectory() as folder:
