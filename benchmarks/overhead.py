@@ -53,6 +53,7 @@ class Idle:
 
     name: ClassVar[str] = "idle"
     max_cohort: ClassVar[int] = 1
+    distributed: ClassVar[bool] = False
     redraw: bool = False
     span: int = 1
     chunk: int = 64

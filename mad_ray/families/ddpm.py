@@ -29,6 +29,7 @@ class DDPM:
     name: ClassVar[str] = "ddpm"
     max_cohort: ClassVar[int] = 1
     redraw: ClassVar[bool] = False
+    distributed: ClassVar[bool] = True
     span: ClassVar[int] = 1
 
     T: int = 500

@@ -40,6 +40,8 @@ class Family(Protocol):
     """How many trajectories one fit can hold: 1 for networks, thousands for a Gaussian."""
     redraw: ClassVar[bool]
     """Sampling is cheap and bit-exact, so the ledger keeps the model and redraws, rather than keep samples."""
+    distributed: ClassVar[bool]
+    """Whether workers can share a fit; if not, it runs where it is called, however many workers other families get."""
     span: ClassVar[int]
     """Generations committed at once; 1 where a generation is dear."""
 

@@ -25,11 +25,12 @@ class Gaussian:
     name: ClassVar[str] = "gaussian"
     max_cohort: ClassVar[int] = 1000
     redraw: ClassVar[bool] = True
+    distributed: ClassVar[bool] = False
     span: ClassVar[int] = 10
     chunk: ClassVar[int] = CHUNK
 
     def check(self, event: Event, loop: Loop, workers: int) -> None:
-        """Every D^t needs two rows for a covariance; images are not for this family; a fit has no workers to share."""
+        """Every D^t needs two rows for a covariance, and images are not for this family."""
         if event.dtype == "uint8" or len(event.shape) != 1:
             raise InvalidInput(
                 f"family=gaussian needs vectors; data gives {event.dtype} samples of shape {event.shape}: "
@@ -38,8 +39,6 @@ class Gaussian:
         per_generation = loop.n_fixed + loop.n_fresh + loop.n_synthetic
         if min(loop.n_initial, per_generation) < 2:
             raise InvalidInput("loop: family=gaussian needs at least 2 samples in every D^t; raise the loop's counts")
-        if workers:
-            raise InvalidInput(f"run.workers={workers}: family=gaussian is fitted in place; set run.workers to 0")
 
     def fit(self, data: Stream, keys: Keys, progress: Progress) -> Model:
         """mean [B, d] and cov [B, d, d] of D^t, float64."""

@@ -17,7 +17,7 @@ class RayRuntime:
         self._here = LocalRuntime()
 
     def fit(self, job: FitJob, report: Report) -> Model:
-        if self._execution.workers == 0:
+        if self._execution.workers == 0 or not job.cohort.head.family.distributed:
             return self._here.fit(job, report)
         return fit_with_workers(job, self._execution, report)
 

@@ -74,6 +74,7 @@ class Remembering:
     name: ClassVar[str] = "remembering"
     max_cohort: ClassVar[int] = 3
     redraw: ClassVar[bool] = False
+    distributed: ClassVar[bool] = False
     span: ClassVar[int] = 1
     chunk: int = 4
     fails_at: int = 0

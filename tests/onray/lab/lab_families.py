@@ -23,6 +23,7 @@ class Lab:
     name: ClassVar[str] = "lab"
     max_cohort: ClassVar[int] = 1
     redraw: ClassVar[bool] = False
+    distributed: ClassVar[bool] = True
     span: ClassVar[int] = 1
 
     chunk: int = 64
