@@ -13,6 +13,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/onray/" in item.path.as_posix() and "_processes" in item.path.name:
             item.add_marker(pytest.mark.ray)
+            # Starting processes takes seconds on an idle machine, and minutes on a busy one.
+            item.add_marker(pytest.mark.timeout(900))
 
 
 @pytest.fixture(scope="session")

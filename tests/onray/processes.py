@@ -16,7 +16,7 @@ from mad_ray.core.manifest import Manifest
 from mad_ray.ledger.open import open_store
 
 LAB = Path(__file__).parent / "lab"
-PATIENCE_S = 200.0
+PATIENCE_S = 400.0
 
 
 def environment(**extra: str) -> dict[str, str]:

@@ -20,7 +20,6 @@ def sampling(study: Study, generation: int):
     return lambda: study.keys(f"/samples/{generation:06d}-00000.parquet")
 
 
-@pytest.mark.timeout(600)
 def test_the_driver(uninterrupted, tmp_path):
     study = Study(tmp_path, SLOW)
     moments = {

@@ -55,7 +55,7 @@ def test_submitted_to_a_cluster_as_in_one_process(uninterrupted, tmp_path):
         submit = [str(Path(sys.executable).parent / "ray"), "job", "submit", "--address", cluster.dashboard]
         submit += ["--submission-id", f"tiny-{uuid.uuid4().hex[:8]}"]
         submit += ["--runtime-env-json", json.dumps({"env_vars": {"OMP_NUM_THREADS": "2"}}), "--", *study.command]
-        done = subprocess.run(submit, env=environment(), capture_output=True, text=True, timeout=250)
+        done = subprocess.run(submit, env=environment(), capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "succeeded" in done.stdout
     assert study.digests() == uninterrupted(DIGITS)
