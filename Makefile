@@ -5,9 +5,9 @@ BIN := $(VENV)/bin
 # Several worker processes share the cores; one thread each, so that they do not fight over them.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help install demo test test-slow lint format bench clean
+.PHONY: help install demo test test-s3 lint format bench clean
 help:            ## list the targets
-	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+	@grep -E '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
 # torch first and by itself: asked for exactly, an index that has a CPU build of it gives that one.
 TORCH := $(shell grep '^torch==' constraints.txt)
@@ -34,6 +34,10 @@ demo: install ## run configs/quickstart.yaml: table, verdicts, report
 
 test: $(VENV)/.installed-dev ## run all tests
 	$(BIN)/python -m pytest
+
+test-s3: $(VENV)/.installed-dev ## the store and study tests on a real S3 server: MAD_RAY_S3_URL=s3://bucket/prefix
+	@test -n "$$MAD_RAY_S3_URL" || { echo "set MAD_RAY_S3_URL=s3://bucket/prefix (and the AWS settings)"; exit 2; }
+	$(BIN)/python -m pytest tests/contracts tests/ledger tests/onray/test_same_results_processes.py
 
 lint: $(VENV)/.installed-dev ## format check, lint, types
 	$(BIN)/ruff format --check .
