@@ -26,10 +26,12 @@ def test_an_exception_fails_its_trajectory_only(sets, wrong, tmp_path):
     assert [len(of) for of in study.manifests().values()] == [1], "the good trajectory goes on"
     for stage in wrong:
         assert f"generation 1: ValueError: this {stage} cannot be computed\n" in done.stdout
-        # Each of two workers tries once, each shard once; a restarted trial would try with other processes.
-        tries = Path(f"{tmp_path / 'tries'}-{stage}").read_text().split()
-        assert len(set(tries)) == (2 if "run.workers=2" in sets else 1), "it is not tried again"
-        assert len(tries) <= (3 if stage == "sample" else len(set(tries)))
+        # Each worker of a fit tries once, each of three shards at most once; a restarted trial would double that.
+        n_tries = len(Path(f"{tmp_path / 'tries'}-{stage}").read_text().split())
+        if stage == "fit":
+            assert n_tries == (2 if "run.workers=2" in sets else 1), "it is not tried again"
+        else:
+            assert 1 <= n_tries <= 3, "it is not tried again"
 
 
 def test_threads_are_those_of_the_config_in_every_process(tmp_path):
