@@ -46,7 +46,8 @@ def run_packs(
         grid = tuner.fit()
     if stopped:
         raise StoreError(stopped[0])
-    lost = {r.config["pack"]: lost_trial(r.error, execution.retries) for r in grid if r.error}
+    # In the order of packs. (A trial that died before its first report does not tell its config.)
+    lost = {i: lost_trial(result.error, execution.retries) for i, result in enumerate(grid) if result.error}
     return {cohort.id: reason for i, reason in lost.items() for cohort in packs[i]}
 
 
