@@ -14,6 +14,7 @@ from mad_ray.core.keys import Keys
 from mad_ray.core.trajectory import Trajectory
 
 VARIABLE = ("data", "family", "loop", "metrics", "n_generations", "seeds")
+LAWS = ("uniform", "log_uniform", "integers", "log_integers", "choice")
 
 
 def expand(config: Config) -> list[Trajectory]:
@@ -35,11 +36,7 @@ def _cases(study: StudySettings) -> Iterator[tuple[str, dict[str, Any], str]]:
         for key in over:
             if key not in VARIABLE:
                 raise unknown(f"{path}.{key}", key, VARIABLE)
-        label = ", ".join(
-            [case, *(f"{name}={_text(value)}" for name, value in point.items())]
-            if case
-            else [f"{name}={_text(value)}" for name, value in point.items()]
-        )
+        label = ", ".join([*filter(None, [case]), *(f"{name}={_text(value)}" for name, value in point.items())])
         for name, value in point.items():
             over = merge(over, _nested(name, value))
         yield label or study.name, over, path
@@ -70,10 +67,10 @@ def _quantile(name: str, law: dict[str, Any], u: float) -> Any:
     """The u-quantile of a law of the search space; floats to 6 digits, so that a label tells the whole value."""
     path = f"study.random.space.{name}"
     if len(law) != 1:
-        raise InvalidInput(f"{path}: expected exactly one of uniform, log_uniform, integers, log_integers, choice")
+        raise InvalidInput(f"{path}: expected exactly one of {', '.join(LAWS)}")
     ((kind, given),) = law.items()
-    if kind not in ("uniform", "log_uniform", "integers", "log_integers", "choice"):
-        raise unknown(f"{path}.{kind}", kind, ("uniform", "log_uniform", "integers", "log_integers", "choice"))
+    if kind not in LAWS:
+        raise unknown(f"{path}.{kind}", kind, LAWS)
     if not isinstance(given, (list, tuple)) or not given:
         raise InvalidInput(f"{path}.{kind}={given!r}: expected a list")
     if kind == "choice":
