@@ -11,8 +11,9 @@ from mad_ray.ledger.store import Store
 from mad_ray.ledger.verify import Finding, Tally
 
 
-def verify_documents(store: Store, prefix: str, tally: Tally) -> Iterator[Finding]:
+def verify_documents(store: Store, prefix: str, tally: Tally | None = None) -> Iterator[Finding]:
     """Every sealed document below the prefix that is not as it was written, and every bad object that one names."""
+    tally = Tally() if tally is None else tally
     for entry in store.list(prefix):
         if not entry.key.endswith(".json"):
             continue

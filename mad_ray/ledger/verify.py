@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from mad_ray.core.errors import Corrupt, InvalidInput, Missing
 from mad_ray.core.manifest import Manifest
-from mad_ray.core.sealed import unseal
 from mad_ray.ledger.chain import Chain, blob_key, read_manifest
 from mad_ray.ledger.store import Entry, Store
 
@@ -50,21 +49,6 @@ def verify_cohort(store: Store, cohort_id: str, tally: Tally | None = None) -> I
         yield Finding(chain.next_key, "missing, though later objects of this ledger exist; restore it from a copy")
     for key in strays:
         yield from _verify_stray(chain, key, broken if broken and key == chain.next_key else _UNREACHED)
-
-
-def verify_sealed(store: Store, prefix: str, tally: Tally | None = None) -> Iterator[Finding]:
-    """Every sealed JSON document below the prefix that is not as it was written."""
-    reader = _Counting(store, Tally() if tally is None else tally)
-    for entry in store.list(prefix):
-        if not entry.key.endswith(".json"):
-            continue
-        try:
-            unseal(reader.get(entry.key), entry.key)
-        except Missing:
-            # Deleted since it was listed; no manifest asks for it.
-            continue
-        except Corrupt as error:
-            yield Finding(entry.key, str(error))
 
 
 def _verify_blobs(chain: Chain, manifest: Manifest) -> Iterator[Finding]:

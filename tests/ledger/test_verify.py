@@ -7,9 +7,10 @@ import pytest
 from mad_ray.core.errors import Missing, StoreError
 from mad_ray.core.manifest import Blob
 from mad_ray.core.sealed import seal
+from mad_ray.ledger.documents import verify_documents
 from mad_ray.ledger.ledger import Ledger
 from mad_ray.ledger.memory import MemoryStore
-from mad_ray.ledger.verify import Finding, Tally, verify_cohort, verify_sealed
+from mad_ray.ledger.verify import Finding, Tally, verify_cohort
 
 
 @pytest.fixture
@@ -134,11 +135,11 @@ def test_sealed_documents_are_checked(ledger) -> None:
     store.put("studies/x/study.json", data)
     store.put("studies/x/notes/1.json", data)
     store.put("studies/x/readme.txt", b"not sealed")
-    assert list(verify_sealed(store, "studies/x/", tally)) == []
+    assert list(verify_documents(store, "studies/x/", tally)) == []
     assert tally == Tally(2, 2 * len(data))
     for bit in range(8 * len(data)):
         store.put("studies/x/study.json", flip(data, bit))
-        assert [finding.key for finding in verify_sealed(store, "studies/")] == ["studies/x/study.json"]
+        assert [finding.key for finding in verify_documents(store, "studies/")] == ["studies/x/study.json"]
 
 
 def test_a_document_that_vanishes_is_passed_over(ledger) -> None:
@@ -147,4 +148,4 @@ def test_a_document_that_vanishes_is_passed_over(ledger) -> None:
             raise Missing(key)
 
     store = Vanishing(ledger.store.url.removeprefix("memory://"))
-    assert list(verify_sealed(store, "cohorts/")) == []
+    assert list(verify_documents(store, "cohorts/")) == []
