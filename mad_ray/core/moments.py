@@ -1,11 +1,15 @@
 """Moments (n, mean, covariance) that merge: all that Gaussians, Frechet distances and their kin need of a sample."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
+from typing import TypeVar
 
 import numpy as np
+
+from mad_ray.core.samples import Event, Samples
+from mad_ray.core.summary import Summary
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,20 @@ class Moments:
         if np.any(self.n < 2):
             raise ValueError(f"a covariance needs at least 2 samples, found {self.n.min():g}")
         return self.scatter / (self.n - 1)[:, None, None]
+
+    @classmethod
+    def of_rows(cls, samples: Samples, event: Event) -> "Moments":
+        """The moments of rows at hand, over the flattened event."""
+        return rows_to_moments(samples.x, samples.weight)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """As named arrays, for storage."""
+        return {"n": self.n, "mean": self.mean, "scatter": self.scatter}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Moments":
+        """The inverse of `arrays`."""
+        return Moments(arrays["n"], arrays["mean"], arrays["scatter"])
 
     def merge(self, other: "Moments") -> "Moments":
         """The moments of both samples together (Chan, Golub and LeVeque 1983, pairwise update)."""
@@ -69,6 +87,9 @@ class _Exact(Moments):
         raise ValueError("the moments of a distribution do not merge with those of a sample")
 
 
-def merge_all(parts: Iterable[Moments]) -> Moments:
+S = TypeVar("S", bound=Summary)
+
+
+def merge_all(parts: Iterable[S]) -> S:
     """Merge from left to right; the order is part of the result's last digits, so keep it fixed."""
-    return reduce(Moments.merge, parts)
+    return reduce(lambda one, other: one.merge(other), parts)

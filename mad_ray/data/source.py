@@ -11,6 +11,7 @@ from mad_ray.core.errors import InvalidInput
 from mad_ray.core.keys import Keys
 from mad_ray.core.moments import Moments
 from mad_ray.core.samples import Event, Samples
+from mad_ray.core.summary import Summary
 
 
 class Source(Protocol):
@@ -33,6 +34,21 @@ class Source(Protocol):
 
     def moments(self) -> Moments | None:
         """The exact moments [1, d] of P_r; None where only samples of it exist."""
+        ...
+
+
+class KnowsItself(Protocol):
+    """An analytic source: exact facts of P_r, and summaries of its rows without the rows."""
+
+    def law(self) -> dict[str, np.ndarray]:
+        """Facts by name: mean [d] and covariance [d, d]; centres [m, d] and spread []; probabilities [V]; ..."""
+        ...
+
+    def draw(self, kind: type[Summary], start: int, stop: int, keys: Keys) -> Summary | None:
+        """The summary of training rows start..stop, drawn; None if this kind cannot be: then rows are read.
+
+        Independent of those of every other piece: whoever calls never asks for two pieces that overlap in part.
+        """
         ...
 
 

@@ -1,7 +1,7 @@
 """The protocol that every model family fulfils."""
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import ClassVar, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import ClassVar, Protocol, TypeVar
 
 import numpy as np
 
@@ -9,9 +9,12 @@ from mad_ray.core.keys import Keys
 from mad_ray.core.loop import Loop
 from mad_ray.core.moments import Moments
 from mad_ray.core.samples import Event, Samples
+from mad_ray.core.summary import Summary
 
 Model = dict[str, np.ndarray]
 """A fitted model: named arrays, saved as safetensors. Everything `sample` needs is in it."""
+
+S = TypeVar("S", bound=Summary)
 
 Progress = Callable[[float], None]
 """Told the share of a fit that is done, in [0, 1], now and then."""
@@ -25,6 +28,10 @@ class Stream(Protocol):
 
     def batches(self, size: int) -> Iterator[Samples]:
         """All rows in order, `size` at a time (the last batch may be shorter)."""
+        ...
+
+    def summary(self, kind: type[S]) -> S:
+        """The summary of all rows: drawn where source and model know its distribution, else merged from the rows."""
         ...
 
     def moments(self) -> Moments:
@@ -62,9 +69,28 @@ class Family(Protocol):
         ...
 
 
-class HasMoments(Protocol):
-    """A family whose models know their own mean and covariance."""
+class Drawn(Protocol):
+    """A family that fits on a summary of D^t, and can draw that summary of its own samples without the samples."""
 
-    def moments(self, model: Mapping[str, np.ndarray]) -> Moments:
-        """The exact moments [B, d] of the model at lambda = 1."""
+    draws: str
+    """"summaries": what `draw` gives. "rows": samples are drawn and summed up, the slow oracle of the same law."""
+
+    def draw(self, model: Mapping[str, np.ndarray], start: int, stop: int, bias: float, keys: Keys) -> Summary:
+        """The summary of samples start..stop at lambda = bias, addressed by (start, stop).
+
+        Independent of those of every other piece: whoever calls never asks for two pieces that overlap in part.
+        """
+        ...
+
+
+class Measured(Protocol):
+    """A family whose models say something of themselves."""
+
+    measures: ClassVar[tuple[str, ...]]
+    """Names of what `measure` knows."""
+
+    def measure(
+        self, model: Mapping[str, np.ndarray], law: Mapping[str, np.ndarray], names: Sequence[str]
+    ) -> dict[str, np.ndarray]:
+        """The wanted ones of `measures`, [B] each, at lambda = 1; `law` holds the facts of P_r (Source.law)."""
         ...
