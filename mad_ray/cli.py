@@ -92,6 +92,20 @@ def build_parser() -> argparse.ArgumentParser:
     )
     gc.add_argument("--grace-s", type=float, default=86_400.0, help="seconds to leave young objects alone (86400)")
     gc.add_argument("--dry-run", action="store_true", help="say what would be deleted, delete nothing")
+    advise = _target_command(
+        commands,
+        "advise",
+        "how many synthetic samples are admissible, or how much fresh data they need",
+        "Answers from a finished map or boundary study, or, without one, searches the boundary now (seconds to minutes "
+        "for the cheap families; asking again is free). Give one of --n-fresh, --n-synthetic, --synthetic-share.",
+        "mad-ray advise --n-fresh 1000 --bias 0.9",
+    )
+    advise.add_argument("--n-fresh", type=int, help="n_r, new real samples in each generation: how many n_s?")
+    advise.add_argument("--n-synthetic", type=int, help="n_s, synthetic samples in each generation: how many n_r?")
+    advise.add_argument("--synthetic-share", type=float, help="n_s/(n_s + n_r): at which n_r is it admissible?")
+    advise.add_argument("--bias", type=float, help="lambda, the sampling bias (default 1; with a study: its only one)")
+    advise.add_argument("--family", default="gaussian", help="gaussian, gmm, kde or categorical (default gaussian)")
+    advise.add_argument("--max-synthetic", type=int, help="look no further than so many n_s (default 100 n_r)")
     doctor = _command(
         commands,
         "doctor",
@@ -153,6 +167,12 @@ def _dispatch(args: argparse.Namespace) -> int:
 
         print(json.dumps(json_schema(), indent=2))
         return 0
+    if args.command == "advise":
+        from mad_ray.commands.advise import Question, advise
+
+        numbers = (args.n_fresh, args.n_synthetic, args.synthetic_share, args.bias)
+        question = Question(*numbers, family=args.family, most=args.max_synthetic)
+        return advise(question, args.config, args.set, args.store, args.study)
     return _dispatch_reading(args)
 
 

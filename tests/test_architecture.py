@@ -53,6 +53,7 @@ ONLY_IN = {
     "safetensors": ("ledger/tensors.py",),
     "pandas": ("analysis", "report"),
     "matplotlib": ("report",),
+    "bokeh": ("report",),
     "diffusers": ("families", "commands/doctor.py"),
     "cleanfid": ("metrics", "commands/doctor.py"),
     "sklearn": ("data", "metrics"),

@@ -3,21 +3,44 @@
 LABELS = {
     "frechet": "FID",
     "w2_squared": "W2 squared",
+    "total_variation": "total variation",
     "precision": "precision",
     "recall": "recall",
     "kernel": "KID",
     "coverage": "coverage",
     "density": "density",
     "total_variance": "total variance",
+    "modal_variance": "average modal variance",
+    "modes_alive": "modes alive",
+    "high_quality": "samples near a mode",
+    "mean_squared": "squared mean",
+    "trace_ratio": "trace ratio",
+    "log_det_ratio": "log determinant ratio",
+    "support": "symbols alive",
+    "tail_mass": "mass of the tail",
+    "missing_mass": "missing mass",
+    "head_alive": "head alive",
+    "body_alive": "body alive",
+    "tail_alive": "tail alive",
+    "entropy": "entropy (nats)",
+    "heterozygosity": "heterozygosity",
 }
-DISTANCES = ("frechet", "w2_squared")
+DISTANCES = ("frechet", "w2_squared", "total_variation")
 """Distances to P_r that a verdict rests on; the first that was measured."""
-QUALITY = ("precision", "density")
-DIVERSITY = ("recall", "coverage")
-SHARES = ("precision", "recall", "coverage")
+QUALITY = ("precision", "density", "high_quality")
+DIVERSITY = ("recall", "coverage", "modes_alive", "support")
+SHARES = ("precision", "recall", "coverage", "high_quality", "head_alive", "body_alive", "tail_alive")
 """Metrics between 0 and 1."""
+LOG_METRICS = ("w2_squared",)
+"""Metrics that the paper draws on a log axis, however little they span."""
 COLLAPSES = ("precision", "recall", "coverage", "total_variance")
 """Metrics that near zero where a model has collapsed."""
+PANELS = (
+    ("modal_variance", ("total_variance", "modal_variance", "recall", "modes_alive")),
+    ("modes_alive", ("total_variance", "modes_alive", "recall")),
+    ("support", ("support", "tail_mass", "missing_mass")),
+)
+"""What tells a kind of model -> the panels to show of it first: the paper's figure 15; a categorical's tails."""
 
 
 def label(metric: str) -> str:

@@ -28,6 +28,10 @@ class CaseInfo:
     failure: str | None = None
     strips: dict[int, dict[int, np.ndarray]] = field(default_factory=dict)
     real_strip: np.ndarray | None = None
+    snapshots: dict[int, dict[int, np.ndarray]] = field(default_factory=dict)
+    """Seed -> generation -> samples in the plane, x [m, 2]; empty where samples are not."""
+    real_points: np.ndarray | None = None
+    """Real samples in the plane, [m, 2]."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Stage -> seconds: fit, sample, measure, ..."""
 

@@ -1,6 +1,5 @@
 """From a store to a StudyResult: ledgers -> one long table, floors, sample strips, durations. Needs no config."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +11,7 @@ from mad_ray.analysis.study import FLOOR_COLUMNS, TABLE_COLUMNS, CaseInfo, Study
 from mad_ray.core.errors import Missing
 from mad_ray.core.manifest import Blob, Manifest
 from mad_ray.core.sealed import unseal
+from mad_ray.core.values import decode_rows
 from mad_ray.ledger.chain import Chain, blob_key, read_checked
 from mad_ray.ledger.shards import decode_shard
 from mad_ray.ledger.store import Store
@@ -46,7 +46,7 @@ def read_result(store: Store, name: str) -> StudyResult:
         table=pd.DataFrame(rows, columns=list(TABLE_COLUMNS)),
         floors=pd.DataFrame(floors, columns=list(FLOOR_COLUMNS)),
         cases=cases,
-        provenance=_provenance(manifests),
+        provenance=provenance_of(manifests),
     )
 
 
@@ -57,7 +57,7 @@ def _history(store: Store, cohort: str, n_generations: int) -> list[Manifest]:
 def _rows(store: Store, case: str, cohort: str, history: list[Manifest], n: int) -> Iterator[dict[str, Any]]:
     for manifest in history:
         data = read_checked(store, blob_key(manifest, manifest.metrics), manifest.metrics)
-        for row in json.loads(data):
+        for row in decode_rows(data):
             if row["generation"] <= n and row["value"] is not None:
                 yield {"case": case, "cohort": cohort, **row}
 
@@ -88,6 +88,8 @@ def _case(store: Store, study: str, case: dict[str, Any], found: list[tuple[str,
         failure="; ".join(failures) or None,
         strips=_strips(store, [history for _, history in found], [c["seeds"] for c in case["cohorts"]]),
         real_strip=_real_strip(store, case["reference"]),
+        snapshots=_snapshots(store, [history for _, history in found], [c["seeds"] for c in case["cohorts"]]),
+        real_points=_real_points(store, case["reference"]),
         seconds=dict(seconds),
     )
 
@@ -105,6 +107,30 @@ def _strips(store: Store, histories: list[list[Manifest]], seeds: list[list[int]
     return strips
 
 
+def _snapshots(
+    store: Store, histories: list[list[Manifest]], seeds: list[list[int]]
+) -> dict[int, dict[int, np.ndarray]]:
+    """seed -> generation -> the samples that were kept for a picture, of data in the plane."""
+    found: dict[int, dict[int, np.ndarray]] = {}
+    for history, of in zip(histories, seeds, strict=True):
+        for manifest in history:
+            tensors = decode_tensors(read_checked(store, blob_key(manifest, manifest.models), manifest.models))
+            for name, x in tensors.items():
+                if name.startswith("snapshots/") and x.ndim == 3 and x.shape[2] == 2:
+                    for b, seed in enumerate(of[: len(x)]):
+                        found.setdefault(seed, {})[int(name.removeprefix("snapshots/"))] = x[b]
+    return found
+
+
+def _real_points(store: Store, reference_key: str) -> np.ndarray | None:
+    """Held-out real samples in the plane, as many as a snapshot has."""
+    named = _reference(store, reference_key).get("points")
+    if not named:
+        return None
+    key = f"{reference_key.rpartition('/')[0]}/{named['name']}"
+    return decode_tensors(read_checked(store, key, Blob(**named)))["x"]
+
+
 def _real_strip(store: Store, reference_key: str) -> np.ndarray | None:
     """Held-out real images, kept beside the reference for readers who do not have the data."""
     named = _reference(store, reference_key).get("strip")
@@ -114,7 +140,7 @@ def _real_strip(store: Store, reference_key: str) -> np.ndarray | None:
     return decode_tensors(read_checked(store, key, Blob(**named)))["x"]
 
 
-def _provenance(manifests: list[Manifest]) -> dict[str, Any]:
+def provenance_of(manifests: list[Manifest]) -> dict[str, Any]:
     told = [manifest.provenance for manifest in manifests]
     if not told:
         return {}

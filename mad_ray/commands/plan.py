@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from mad_ray.commands.session import Session, open_session
+from mad_ray.config.phase import Phase
 from mad_ray.core.loop import describe
+from mad_ray.core.stopping import rule_in_words
 from mad_ray.core.trajectory import Cohort
 from mad_ray.engine.generation import n_published
 from mad_ray.engine.plan import Progress, pack_cohorts, progress_of
@@ -19,11 +21,32 @@ def plan(config: str, overrides: Sequence[str]) -> int:
     if session.config.study.title:
         print(session.config.study.title)
     print()
-    for cohort in session.cohorts:
-        print(_cohort_line(cohort, found[cohort.id]))
+    if session.phase is not None:
+        _say_map(session, session.phase)
+    else:
+        for cohort in session.cohorts:
+            print(_cohort_line(cohort, found[cohort.id]))
     print()
     _say_totals(session, found)
     return 0
+
+
+def _say_map(session: Session, phase: Phase) -> None:
+    for name, axis in (("x", phase.x), ("y", phase.y), ("panel", phase.panel)):
+        if axis is not None:
+            n = "searched" if phase.kind == "boundary" and name == "y" else f"{len(axis.values)} values"
+            print(f"  {name}: {axis.field} ({axis.label}) from {axis.values[0]:g} to {axis.values[-1]:g}, {n}")
+    head = phase.trajectories(phase.corners()[0])[0]
+    print(
+        f"  {head.family.name} on {head.data.name}; {phase.value} of {phase.limit.metric}; {rule_in_words(phase.limit)}"
+    )
+    n_baseline = sum("point" not in case for case in session.document["cases"])
+    cells = (
+        f"{len(phase.points)} cells"
+        if phase.kind == "grid"
+        else f"cells as the search asks (at most {phase.search.budget})"
+    )
+    print(f"  {cells}, and {n_baseline} fits on real samples alone as the baseline")
 
 
 def _cohort_line(cohort: Cohort, progress: Progress) -> str:
@@ -40,7 +63,7 @@ def _cohort_line(cohort: Cohort, progress: Progress) -> str:
 
 def _say_totals(session: Session, found: dict[str, Progress]) -> None:
     settings = session.config.run
-    unfinished = [c for c in session.cohorts if found[c.id].n_done < c.n_generations]
+    unfinished = [c for c in session.cohorts if not found[c.id].is_finished]
     packs = pack_cohorts(unfinished, settings.max_concurrent)
     print(
         f"{len(session.trajectories)} trajectories in {len(session.cohorts)} ledgers; "
@@ -48,7 +71,8 @@ def _say_totals(session: Session, found: dict[str, Progress]) -> None:
         f"{min(settings.max_concurrent, max(1, len(packs)))} at once"
     )
     print(f"samples to store: about {_bytes(sum(_sample_bytes(c, found[c.id]) for c in unfinished))}, and the models")
-    print(f"time: {_time(session.cohorts, unfinished, found, settings.max_concurrent)}")
+    what = "time of the baseline" if session.phase is not None and session.phase.kind == "boundary" else "time"
+    print(f"{what}: {_time(session.cohorts, unfinished, found, settings.max_concurrent)}")
 
 
 def _sample_bytes(cohort: Cohort, progress: Progress) -> int:

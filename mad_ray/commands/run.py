@@ -1,47 +1,87 @@
 """mad-ray run: compute what is not yet committed, then report. The same command resumes."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
+from mad_ray.commands.boundary import BoundaryRounds
 from mad_ray.commands.report import publish_report
 from mad_ray.commands.screen import Screen
+from mad_ray.commands.screen_cells import CellScreen
 from mad_ray.commands.session import Session, open_session
 from mad_ray.core.trajectory import Cohort
 from mad_ray.engine.local import LocalRuntime
 from mad_ray.engine.plan import pack_cohorts, progress_of
 from mad_ray.engine.reference import open_reference
 from mad_ray.engine.threads import fix_threads
-from mad_ray.engine.trajectory import run_watched
+from mad_ray.engine.trajectory import Watcher, run_watched
 from mad_ray.ledger.store import probe
 from mad_ray.ledger.studies import read_failure, register_study
+
+MAX_FAILURES_SHOWN = 20
 
 
 def run(config: str, overrides: Sequence[str]) -> int:
     """0 if every trajectory is done, 1 if some failed."""
-    session = open_session(config, overrides)
-    settings = session.config.run
-    fix_threads(settings.threads)
+    return run_session(open_session(config, overrides))
+
+
+def run_session(session: Session) -> int:
+    """Register the study, compute what is missing, report. 0 if all is done, 1 if some failed."""
+    cohorts, lost = compute(session)
+    publish_report(session.store, session.name, session.output)
+    return _conclude(session, cohorts, lost)
+
+
+def compute(session: Session) -> tuple[Sequence[Cohort], dict[str, str]]:
+    """Register the study and compute what is missing: all of its cohorts, and why trials were given up."""
+    fix_threads(session.config.run.threads)
     probe(session.store)
     register_study(session.store, session.name, session.document)
     _make_references(session)
-    todo = [c for c in session.cohorts if progress_of(c, session.store).n_done < c.n_generations]
+    if session.phase is not None and session.phase.kind == "boundary":
+        return _search(session)
+    todo = [cohort for cohort in session.cohorts if not progress_of(cohort, session.store).is_finished]
     _say_start(session, todo)
     lost: dict[str, str] = {}
     if todo:
-        lost = (_run_on_ray if settings.runtime == "ray" else _run_here)(session, todo)
-    publish_report(session.store, session.name, session.output)
-    return _conclude(session, lost)
+        screen = _screen(session)
+        _tell_old(session, screen, todo)
+        lost = (_run_on_ray if session.config.run.runtime == "ray" else _run_here)(session, todo, screen)
+    return session.cohorts, lost
+
+
+def _search(session: Session) -> tuple[Sequence[Cohort], dict[str, str]]:
+    """A boundary: rounds of cells until it is known."""
+    rounds = BoundaryRounds(session)
+    print(f"study {session.name}: searching a boundary, store {session.store.url}", flush=True)
+    lost: dict[str, str] = {}
+    if session.config.run.runtime == "ray":
+        lost = _search_on_ray(session, rounds)
+    else:
+        while todo := rounds.next():
+            _run_here(session, todo, rounds.screen)
+    return rounds.cohorts, lost
 
 
 def _make_references(session: Session) -> None:
     """Once, before trials would each make them at the same time."""
-    wanted = {(c.head.data, c.head.metrics) for c in session.cohorts}
+    heads = [cohort.head for cohort in session.cohorts]
+    if session.phase is not None and session.phase.kind == "boundary":
+        heads += [session.phase.trajectories(corner)[0] for corner in session.phase.corners()]
+    wanted = {(head.data, head.metrics) for head in heads if head.metrics.of_samples}
     for data, metrics in sorted(wanted, key=repr):
         open_reference(session.store, data, metrics)
 
 
-def _run_here(session: Session, todo: list[Cohort]) -> dict[str, str]:
-    screen = Screen(session.cohorts, 1)
-    _tell_old(session, screen, todo)
+def _screen(session: Session) -> Screen | CellScreen:
+    """Maps have too many cells for a line each."""
+    if session.phase is not None:
+        return CellScreen(session.cohorts, is_whole=True)
+    return Screen(session.cohorts, session.config.run.max_concurrent if session.config.run.runtime == "ray" else 1)
+
+
+def _run_here(session: Session, todo: list[Cohort], screen: Watcher) -> dict[str, str]:
     runtime = LocalRuntime()
     for pack in pack_cohorts(todo, 1):
         for cohort in pack:
@@ -49,13 +89,33 @@ def _run_here(session: Session, todo: list[Cohort]) -> dict[str, str]:
     return {}
 
 
-def _run_on_ray(session: Session, todo: list[Cohort]) -> dict[str, str]:
+def _run_on_ray(session: Session, todo: list[Cohort], screen: Watcher) -> dict[str, str]:
     from mad_ray.onray.cluster import ray_session
-    from mad_ray.onray.resources import Execution
     from mad_ray.onray.study import run_packs
 
     settings = session.config.run
-    execution = Execution(
+    execution = _execution(session)
+    packs = pack_cohorts(todo, settings.max_concurrent)
+    with ray_session(execution, len(packs), settings.logical_cpus):
+        return run_packs(session.name, session.store, packs, execution, _logs(session), screen)
+
+
+def _search_on_ray(session: Session, rounds: BoundaryRounds) -> dict[str, str]:
+    from mad_ray.onray.cluster import ray_session
+    from mad_ray.onray.study import run_rounds
+
+    execution = _execution(session)
+    if not rounds.is_open():
+        return {}
+    with ray_session(execution, execution.max_concurrent, session.config.run.logical_cpus):
+        return run_rounds(session.name, session.store, rounds, execution, _logs(session), rounds.screen)
+
+
+def _execution(session: Session) -> Any:
+    from mad_ray.onray.resources import Execution
+
+    settings = session.config.run
+    return Execution(
         max_concurrent=settings.max_concurrent,
         workers=settings.workers,
         samplers=settings.samplers,
@@ -65,16 +125,15 @@ def _run_on_ray(session: Session, todo: list[Cohort]) -> dict[str, str]:
         gpus=settings.gpus,
         retries=settings.retries,
     )
-    packs = pack_cohorts(todo, settings.max_concurrent)
-    screen = Screen(session.cohorts, min(settings.max_concurrent, len(packs)))
-    _tell_old(session, screen, todo)
+
+
+def _logs(session: Session) -> Path:
     logs = session.output / "tune"
     logs.mkdir(parents=True, exist_ok=True)
-    with ray_session(execution, len(packs), settings.logical_cpus):
-        return run_packs(session.name, session.store, packs, execution, logs, screen)
+    return logs
 
 
-def _tell_old(session: Session, screen: Screen, todo: list[Cohort]) -> None:
+def _tell_old(session: Session, screen: Screen | CellScreen, todo: list[Cohort]) -> None:
     """Finished cohorts count as done from the start."""
     waiting = {cohort.id for cohort in todo}
     screen.finished([cohort.id for cohort in session.cohorts if cohort.id not in waiting])
@@ -84,14 +143,17 @@ def _say_start(session: Session, todo: list[Cohort]) -> None:
     n_seeds = sum(len(cohort.seeds) for cohort in session.cohorts)
     n_done = len(session.cohorts) - len(todo)
     done = f"; {n_done} of {len(session.cohorts)} ledgers are complete already" if n_done else ""
-    print(f"study {session.name}: {n_seeds} trajectories, store {session.store.url}{done}", flush=True)
+    what = f"{n_seeds} trajectories" if session.phase is None else f"{len(session.points)} cells"
+    print(f"study {session.name}: {what}, store {session.store.url}{done}", flush=True)
 
 
-def _conclude(session: Session, lost: dict[str, str]) -> int:
-    unfinished = [c for c in session.cohorts if progress_of(c, session.store).n_done < c.n_generations]
-    for cohort in unfinished:
+def _conclude(session: Session, cohorts: Sequence[Cohort], lost: dict[str, str]) -> int:
+    unfinished = [cohort for cohort in cohorts if not progress_of(cohort, session.store).is_finished]
+    for cohort in unfinished[:MAX_FAILURES_SHOWN]:
         reason = read_failure(session.store, session.name, cohort.id) or lost.get(cohort.id) or "not finished"
         print(f"FAILED  {cohort.case}, seeds {list(cohort.seeds)}: {reason}")
+    if len(unfinished) > MAX_FAILURES_SHOWN:
+        print(f"... and {len(unfinished) - MAX_FAILURES_SHOWN} more; see `mad-ray status`")
     if unfinished:
         print("what is committed is kept; the same command tries the rest again")
     return 1 if unfinished else 0

@@ -1,16 +1,18 @@
 """What most commands start from: the config read, the study expanded, the store opened."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from mad_ray.config import Config, expand, load_config, parse_config
 from mad_ray.config.identity import study_identity
+from mad_ray.config.phase import AxisPoints, Phase, Point
 from mad_ray.core.fingerprint import Json
 from mad_ray.core.loop import describe
 from mad_ray.core.trajectory import Cohort, Trajectory
+from mad_ray.engine.generation import is_cell
 from mad_ray.engine.plan import plan_cohorts
 from mad_ray.engine.reference import reference_key
 from mad_ray.ledger.open import open_store
@@ -19,12 +21,15 @@ from mad_ray.ledger.store import Store
 
 @dataclass(frozen=True)
 class Session:
-    """A validated study and its store."""
+    """A validated study and its store. Of a boundary, the trajectories that are known before the search."""
 
     config: Config
     trajectories: list[Trajectory]
     cohorts: list[Cohort]
     store: Store
+    phase: Phase | None = None
+    points: dict[str, Point] = field(default_factory=dict)
+    """Case -> its place on the map, for cells."""
 
     @property
     def name(self) -> str:
@@ -38,28 +43,65 @@ class Session:
     @cached_property
     def document(self) -> dict[str, Json]:
         """What the store keeps of the study, so that `status` and `report` need no config."""
-        cases: dict[str, dict[str, Any]] = {}
-        for cohort in self.cohorts:
-            case = cases.setdefault(cohort.case, _describe_case(cohort))
-            case["cohorts"].append({"id": cohort.id, "seeds": list(cohort.seeds)})
-        return {
+        found: dict[str, Json] = {
             "title": self.config.study.title,
             "study": study_identity(self.config.study),
-            "cases": list(cases.values()),
+            "cases": describe_cases(self.cohorts, self.points),
         }
+        return found if self.phase is None else {**found, "kind": self.phase.kind, "map": describe_map(self.phase)}
 
 
 def open_session(path: str | Path, overrides: Sequence[str] = ()) -> Session:
     """Read, validate, expand. InvalidInput with one line if anything of it cannot be; starts nothing."""
-    config = parse_config(load_config(path, overrides))
-    trajectories = expand(config)
-    return Session(config, trajectories, plan_cohorts(trajectories), open_store(config.run.store))
+    return session_of(parse_config(load_config(path, overrides)))
 
 
-def _describe_case(cohort: Cohort) -> dict[str, Any]:
+def session_of(config: Config) -> Session:
+    """The session of a config that was read already."""
+    if config.study.kind == "curves":
+        trajectories = expand(config)
+        return Session(config, trajectories, plan_cohorts(trajectories), open_store(config.run.store))
+    phase = Phase(config)
+    baseline = phase.baseline()
+    # Of a boundary the corners are expanded too, to be told now what the search would meet later.
+    points = {phase.label(point): point for point in (phase.points if phase.kind == "grid" else phase.corners())}
+    cells = [trajectory for point in points.values() for trajectory in phase.trajectories(point)]
+    trajectories = baseline + (cells if phase.kind == "grid" else [])
+    return Session(config, trajectories, plan_cohorts(trajectories), open_store(config.run.store), phase, points)
+
+
+def describe_cases(cohorts: Sequence[Cohort], points: Mapping[str, Point]) -> list[dict[str, Json]]:
+    """What a reader must know of each case, and where to find its ledgers."""
+    cases: dict[str, dict[str, Any]] = {}
+    for cohort in cohorts:
+        case = cases.setdefault(cohort.case, _describe_case(cohort, points))
+        case["cohorts"].append({"id": cohort.id, "seeds": list(cohort.seeds)})
+    return list(cases.values())
+
+
+def describe_map(phase: Phase) -> dict[str, Json]:
+    """Axes, value and rule of a map, worked out."""
+    axes = {"x": phase.x, "y": phase.y, "panel": phase.panel}
+    return {
+        **{name: _describe_axis(axis) for name, axis in axes.items()},
+        "value": phase.value,
+        "level": phase.level,
+        "limit": asdict(phase.limit),
+        "rises": phase.search.rises,
+        "search": phase.search.model_dump() if phase.kind == "boundary" else None,
+    }
+
+
+def _describe_axis(axis: AxisPoints | None) -> dict[str, Json] | None:
+    if axis is None:
+        return None
+    return {"field": axis.field, "label": axis.label, "values": list(axis.values), "is_log": axis.is_log}
+
+
+def _describe_case(cohort: Cohort, points: Mapping[str, Point]) -> dict[str, Any]:
     head = cohort.head
     group = f"{head.family.name} on {head.data.name}"
-    return {
+    found: dict[str, Any] = {
         "case": cohort.case,
         "group": group,
         "description": f"{group}. {describe(head.loop)}",
@@ -68,3 +110,6 @@ def _describe_case(cohort: Cohort) -> dict[str, Any]:
         "reference": reference_key(head.data, head.metrics),
         "cohorts": [],
     }
+    if cohort.case in points:
+        found |= {"point": list(points[cohort.case]), "is_whole": is_cell(cohort)}
+    return found

@@ -12,6 +12,7 @@ from mad_ray.config.validate import unknown
 from mad_ray.core.errors import InvalidInput
 from mad_ray.core.keys import Keys
 from mad_ray.core.trajectory import Trajectory
+from mad_ray.metrics.measure import MODE_NAMES, MODEL_NAMES
 
 VARIABLE = ("data", "family", "loop", "metrics", "n_generations", "seeds")
 LAWS = ("uniform", "log_uniform", "integers", "log_integers", "choice")
@@ -20,10 +21,13 @@ LAWS = ("uniform", "log_uniform", "integers", "log_integers", "choice")
 def expand(config: Config) -> list[Trajectory]:
     """All trajectories of a study. InvalidInput if any of them cannot be run to its end."""
     study = config.study
+    for name in ("map", "limit", "baseline"):
+        if getattr(study, name):
+            raise InvalidInput(f"study.{name} does not go with kind curves; set study.kind to grid or boundary")
     found: list[Trajectory] = []
     for label, over, path in _cases(study):
         base = {name: getattr(study, name) for name in VARIABLE}
-        resolved = merge(_as_mappings(base), _as_mappings(over))
+        resolved = merge(as_mappings(base), as_mappings(over))
         found += _trajectories(label, resolved, path, config.run.workers)
     return found
 
@@ -36,15 +40,15 @@ def _cases(study: StudySettings) -> Iterator[tuple[str, dict[str, Any], str]]:
         for key in over:
             if key not in VARIABLE:
                 raise unknown(f"{path}.{key}", key, VARIABLE)
-        label = ", ".join([*filter(None, [case]), *(f"{name}={_text(value)}" for name, value in point.items())])
+        label = ", ".join([*filter(None, [case]), *(f"{name}={value_text(value)}" for name, value in point.items())])
         for name, value in point.items():
-            over = merge(over, _nested(name, value))
+            over = merge(over, nested(name, value))
         yield label or study.name, over, path
 
 
 def _points(study: StudySettings) -> list[dict[str, Any]]:
     for name, values in study.grid.items():
-        _check_path(name, "study.grid")
+        check_path(name, "study.grid")
         if not values:
             raise InvalidInput(f"study.grid.{name}: no values; give at least one")
     grid = [dict(zip(study.grid, values, strict=True)) for values in itertools.product(*study.grid.values())]
@@ -57,7 +61,7 @@ def _points(study: StudySettings) -> list[dict[str, Any]]:
 def _draw(search: RandomSearch, i: int) -> dict[str, Any]:
     point = {}
     for name, law in search.space.items():
-        _check_path(name, "study.random.space")
+        check_path(name, "study.random.space")
         uniform = Keys((search.seed,)).at("random", name).generator(0, i).random()
         point[name] = _quantile(name, law, uniform)
     return point
@@ -96,13 +100,13 @@ def _trajectories(label: str, resolved: dict[str, Any], path: str, workers: int)
     family = make_family(resolved["family"], f"{path}.family")
     loop = loop_of(resolved["loop"], f"{path}.loop")
     metrics = make_metrics(resolved["metrics"], f"{path}.metrics")
-    n_generations, seeds = _counts(resolved, path)
+    n_generations, seeds = counts(resolved, path)
     found = [Trajectory(data, family, loop, metrics, n_generations, seed, label) for seed in seeds]
-    _check(found[0], label, workers)
+    check_trajectory(found[0], label, workers)
     return found
 
 
-def _counts(resolved: dict[str, Any], path: str) -> tuple[int, tuple[int, ...]]:
+def counts(resolved: dict[str, Any], path: str) -> tuple[int, tuple[int, ...]]:
     n, seeds = resolved["n_generations"], resolved["seeds"]
     if type(n) is not int or n < 1:
         raise InvalidInput(f"{path}.n_generations={n!r}: expected an integer, at least 1")
@@ -115,7 +119,7 @@ def _counts(resolved: dict[str, Any], path: str) -> tuple[int, tuple[int, ...]]:
     raise InvalidInput(f"{path}.seeds={seeds!r}: expected how many (at least 1), or a list of integers in [0, 2^63)")
 
 
-def _check(trajectory: Trajectory, label: str, workers: int) -> None:
+def check_trajectory(trajectory: Trajectory, label: str, workers: int) -> None:
     """What only data, family, loop and metrics together can tell."""
     data, loop, metrics = trajectory.data, trajectory.loop, trajectory.metrics
     if data.n_rows is not None:
@@ -137,7 +141,23 @@ def _check(trajectory: Trajectory, label: str, workers: int) -> None:
             "lower metrics.n, since every metric compares as many real samples"
         )
     _check_features(trajectory, label)
+    _check_names(trajectory, label)
     trajectory.family.check(data.event, loop, workers)
+
+
+def _check_names(trajectory: Trajectory, label: str) -> None:
+    """Each metric that was asked for by name must be known to somebody."""
+    data, family, metrics = trajectory.data, trajectory.family, trajectory.metrics
+    measures = getattr(family, "measures", ())
+    law = data.law() if hasattr(data, "law") else {}
+    for name in metrics.names:
+        if name in MODEL_NAMES and name not in measures:
+            known = f"it knows {', '.join(measures)}" if measures else "it knows nothing of itself"
+            raise InvalidInput(f"{label}: metrics.names: family={family.name} does not measure {name}; {known}")
+        if name in MODE_NAMES and "centres" not in law:
+            raise InvalidInput(f"{label}: metrics.names: {name} needs data with modes, and {data.name} has none known")
+    if metrics.snapshots and (data.event.dtype == "uint8" or len(data.event.shape) != 1):
+        raise InvalidInput(f"{label}: metrics.snapshots are for vectors; samples of {data.name} are kept anyway")
 
 
 def _check_features(trajectory: Trajectory, label: str) -> None:
@@ -153,24 +173,24 @@ def _check_features(trajectory: Trajectory, label: str) -> None:
         Inception(metrics.weights, metrics.weights_sha256)
 
 
-def _check_path(name: str, path: str) -> None:
+def check_path(name: str, path: str) -> None:
     head = name.partition(".")[0]
     if head not in VARIABLE:
         raise unknown(f"{path}.{name}", head, VARIABLE)
 
 
-def _nested(name: str, value: Any) -> dict[str, Any]:
+def nested(name: str, value: Any) -> dict[str, Any]:
     for part in reversed(name.split(".")):
         value = {part: value}
     return value
 
 
-def _as_mappings(block: dict[str, Any]) -> dict[str, Any]:
+def as_mappings(block: dict[str, Any]) -> dict[str, Any]:
     """`family: ddpm` as {name: ddpm}, so that blocks merge alike."""
     named = {k: {"name": v} for k, v in block.items() if k in ("data", "family") and isinstance(v, str)}
     return {**block, **named}
 
 
-def _text(value: Any) -> str:
+def value_text(value: Any) -> str:
     # Two values must not share a label: it is the case's name.
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)

@@ -42,7 +42,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, An
     """The file's mapping, with what it extends merged beneath it and `a.b=c` overrides laid on top."""
     merged = _load(Path(path), ())
     for override in overrides:
-        merged = merge(merged, _parse_override(override))
+        merged = merge(merged, parse_override(override))
     return merged
 
 
@@ -97,7 +97,8 @@ def _load(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
     return merge(_load(path.parent / parent, (*children, path)), config)
 
 
-def _parse_override(override: str) -> dict[str, Any]:
+def parse_override(override: str) -> dict[str, Any]:
+    """`a.b=c` as a mapping to be merged."""
     path, equals, text = override.partition("=")
     if not equals or not path:
         raise InvalidInput(f"--set {override}: expected a.b=value, for example study.loop.bias=0.5")

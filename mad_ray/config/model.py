@@ -23,6 +23,75 @@ class RandomSearch(BaseModel):
     {log_integers: [low, high]} (both ends included), {choice: [...]}."""
 
 
+class AxisSettings(BaseModel):
+    """One axis of a map: a field of the study, and its values by exactly one of `values`, `log` and `linear`."""
+
+    model_config = _STRICT
+
+    field: str
+    """Path of the field: loop.n_synthetic."""
+    values: tuple[int | float, ...] | None = None
+    """The values themselves."""
+    log: tuple[int | float, ...] | None = None
+    """[low, high, how many], evenly spaced in the logarithm; whole numbers where both ends are."""
+    linear: tuple[int | float, ...] | None = None
+    """[low, high, how many], evenly spaced; whole numbers where both ends are."""
+
+
+class AxisValues(BaseModel):
+    """Values of n by exactly one of `values` and `log`."""
+
+    model_config = _STRICT
+
+    values: tuple[int, ...] | None = None
+    """The values themselves."""
+    log: tuple[int, ...] | None = None
+    """[low, high, how many], evenly spaced in the logarithm."""
+
+
+class MapSettings(BaseModel):
+    """What is mapped over which axes: a grid of cells, or the level set of a boundary."""
+
+    model_config = _STRICT
+
+    x: AxisSettings
+    """The axis drawn to the right."""
+    y: AxisSettings | None = None
+    """The axis drawn upwards; of a boundary the one that is searched. Without it the panels are lines over x."""
+    panel: AxisSettings | None = None
+    """A map (or a line) for each of these values."""
+    value: Literal["n_e/n_r", "n_e", "limit"] = "n_e/n_r"
+    """n_e/n_r: the effective sample size over the real samples of D^t; limit: the metric's limit itself."""
+    level: float | None = None
+    """The level whose crossing is sought or drawn; 1 for n_e/n_r if left out."""
+
+
+class BaselineSettings(BaseModel):
+    """What n_e is read from: models fitted on n real samples alone."""
+
+    model_config = _STRICT
+
+    n: AxisValues | None = None
+    """The n: {log: [low, high, how many]} or {values: [...]}. Left out: from few samples to beyond what cells hold."""
+    seeds: int = Field(64, ge=2)
+    """Seeds of each of them."""
+
+
+class SearchSettings(BaseModel):
+    """How a boundary is searched."""
+
+    model_config = _STRICT
+
+    tolerance: float = Field(0.03, gt=0, lt=1)
+    """Half-width of the value's 95 % interval at the boundary found, relative to the level."""
+    batch: int = Field(8, ge=1)
+    """Cells asked for at once. Part of the identity, so that no result depends on how many run at once."""
+    budget: int = Field(500, ge=1)
+    """Cells at most."""
+    rises: bool = False
+    """What is sought is the largest y at which the value is at least the level; if it rises, at most the level."""
+
+
 class StudySettings(BaseModel):
     """What is computed: the study's identity."""
 
@@ -32,6 +101,9 @@ class StudySettings(BaseModel):
     """The study's name in the store: letters, digits, dot, dash, underscore."""
     title: str = ""
     """One line that says what the study asks; heads the report."""
+    kind: Literal["curves", "grid", "boundary"] = "curves"
+    """curves: trajectories over generations. grid: a map of limits, cell by cell. boundary: where a map crosses a
+    level, searched for."""
     n_generations: int = Field(5, ge=1)
     """Generations of every trajectory."""
     seeds: int | tuple[int, ...] = 1
@@ -50,6 +122,14 @@ class StudySettings(BaseModel):
     """field path -> values; every combination becomes a trajectory of every case, for example loop.bias: [1, 0.5]."""
     random: RandomSearch | None = None
     """Random search over any fields, instead of or beside the grid."""
+    map: MapSettings | None = None
+    """Kinds grid and boundary: axes and value."""
+    limit: dict[str, Any] = Field(default_factory=dict)
+    """Kinds grid and boundary: the metric whose limit is sought, and the rule by which a loop is found settled."""
+    baseline: BaselineSettings | None = None
+    """Kinds grid and boundary, for n_e: the fits on real samples alone that it is read from."""
+    search: SearchSettings = SearchSettings.model_validate({})
+    """Kind boundary: how it is searched."""
 
 
 class RunSettings(BaseModel):

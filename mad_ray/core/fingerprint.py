@@ -27,14 +27,15 @@ def identity(settings: Any) -> dict[str, Json]:
     """The identifying fields of a settings dataclass, as JSON.
 
     Fields at their default are left out, so that a field added later orphans no ledger; fields whose metadata say
-    `execution` are left out too, since where something runs is not what it is. A class's `name` always stands.
+    `execution` are left out too, since where something runs is not what it is. A class's `name` always stands, and
+    so do fields marked `always`: those whose default came to mean something else than before.
     """
     fields: dict[str, Json] = {}
     if hasattr(settings, "name"):
         fields["name"] = settings.name
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
-        if field.metadata.get("execution") or value == _default(field):
+        if field.metadata.get("execution") or (value == _default(field) and not field.metadata.get("always")):
             continue
         fields[field.name] = _plain(value)
     return fields

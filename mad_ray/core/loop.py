@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 from mad_ray.core.errors import InvalidInput
@@ -111,6 +113,35 @@ def _synthetic(loop: Loop, t: int) -> list[Slice]:
     return [Slice(t - a, share[a - 1], share[a]) for a in range(m, 0, -1)]
 
 
+def pieces(loop: Loop, part: Slice) -> tuple[Slice, ...]:
+    """A slice of D^t cut wherever a slice of any other generation begins or ends.
+
+    So cut, two pieces that any two training sets hold are equal or disjoint: what is drawn for a piece as a whole (its
+    moments, its counts) can be drawn by itself, and is the same wherever the piece returns.
+    """
+    cuts = _real_cuts(loop) if part.is_real else _synthetic_cuts(loop.n_synthetic, loop.memory, part.generation)
+    ends = [part.start, *(cut for cut in cuts if part.start < cut < part.stop), part.stop]
+    return tuple(Slice(part.generation, low, high) for low, high in pairwise(ends) if high > low)
+
+
+def _real_cuts(loop: Loop) -> tuple[int, ...]:
+    return loop.n_fixed, loop.n_initial
+
+
+@lru_cache(maxsize=4096)
+def _synthetic_cuts(n_synthetic: int, memory: int, g: int) -> tuple[int, ...]:
+    """Where D^{g+1} .. D^{g+K} cut the samples of G^g. While fewer than K models exist, shares are larger."""
+    shares = ((a, min(memory, g + a - 1)) for a in range(1, memory + 1))
+    return tuple(sorted({n_synthetic * end // m for a, m in shares for end in (a - 1, a)}))
+
+
+def reaches_back(loop: Loop, t: int) -> int:
+    """The oldest generation whose samples D^{t+1}, D^{t+2}, ... can hold; t + 1 if none is ever needed again."""
+    if not loop.n_synthetic:
+        return t + 1
+    return 1 if loop.accumulate else max(1, t + 1 - loop.memory)
+
+
 def fully_synthetic(*, n_initial: int, n_synthetic: int | None = None, **rest: Any) -> Loop:
     """D^t is n_synthetic samples of G^{t-1} only (default: n_initial of them)."""
     return Loop(n_initial=n_initial, n_synthetic=n_initial if n_synthetic is None else n_synthetic, **rest)
@@ -133,10 +164,21 @@ def fresh_data(*, n_fresh: int, n_synthetic: int, n_initial: int | None = None, 
     return Loop(n_initial=n_fresh if n_initial is None else n_initial, n_fresh=n_fresh, n_synthetic=n_synthetic, **rest)
 
 
+def fresh_share(*, n: int, real_share: float, **rest: Any) -> Loop:
+    """Fresh data of a fixed size: of the n rows of D^t a share p is new and real, the rest comes from G^{t-1}."""
+    if not (0.0 < real_share <= 1.0):
+        raise InvalidInput(f"loop.real_share={real_share} is outside (0, 1]; give the share of D^t that is real")
+    n_fresh = round(n * real_share)
+    if n_fresh < 1:
+        raise InvalidInput(f"loop.n={n} with real_share={real_share} leaves no real row; raise one of them")
+    return fresh_data(n_fresh=n_fresh, n_synthetic=n - n_fresh, **rest)
+
+
 PRESETS: dict[str, Callable[..., Loop]] = {
     "fully_synthetic": fully_synthetic,
     "synthetic_augmentation": synthetic_augmentation,
     "fresh_data": fresh_data,
+    "fresh_share": fresh_share,
 }
 
 

@@ -8,7 +8,7 @@ from mad_ray.core.fingerprint import Json, digest
 from mad_ray.core.loop import Slice
 from mad_ray.core.sealed import seal, unseal
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Shard:
 class Manifest:
     """The commit marker of generations first..last of a cohort.
 
-    training: the slices of D^t, one tuple per generation. models: a safetensors blob, tensors named "t/name".
+    training: the slices of D^last. models: a safetensors blob, tensors named "t/name", of what later generations need.
     n_published: samples each generation published; where `shards` is empty they are redrawn from model and keys.
-    metrics: JSON rows. parent: `digest` of the manifest before, so the ledger is a hash chain.
+    metrics: measured values (values.py). parent: `digest` of the manifest before, so the ledger is a hash chain.
     provenance: what may differ between two runs of the same study: attempt, versions, device, seconds, bytes.
     """
 
@@ -45,7 +45,7 @@ class Manifest:
     first: int
     last: int
     parent: str
-    training: tuple[tuple[Slice, ...], ...]
+    training: tuple[Slice, ...]
     models: Blob
     n_published: int
     shards: tuple[Shard, ...]
@@ -85,7 +85,7 @@ class Manifest:
             return cls(
                 **{
                     **content,
-                    "training": tuple(tuple(Slice(**part) for part in parts) for parts in content["training"]),
+                    "training": tuple(Slice(**part) for part in content["training"]),
                     "models": Blob(**content["models"]),
                     "shards": tuple(Shard(**{**s, "blob": Blob(**s["blob"])}) for s in content["shards"]),
                     "metrics": Blob(**content["metrics"]),

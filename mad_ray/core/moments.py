@@ -1,10 +1,10 @@
 """Moments (n, mean, covariance) that merge: all that Gaussians, Frechet distances and their kin need of a sample."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 
@@ -46,8 +46,7 @@ class Moments:
 
     def merge(self, other: "Moments") -> "Moments":
         """The moments of both samples together (Chan, Golub and LeVeque 1983, pairwise update)."""
-        if isinstance(other, _Exact):
-            return other.merge(self)
+        _refuse_exact((self, other))
         n = self.n + other.n
         share = np.divide(other.n, n, out=np.zeros_like(n), where=n > 0)
         delta = other.mean - self.mean
@@ -57,6 +56,26 @@ class Moments:
             self.mean + delta * share[:, None],
             self.scatter + other.scatter + outer * (self.n * share)[:, None, None],
         )
+
+
+class Factored(Moments):
+    """Moments whose scatter is known by a factor [B, d, r], r <= d: a lower trapezoid F with scatter = F F^T.
+
+    The product is formed only when somebody asks for it. Whoever goes on with the factor keeps directions that the
+    product would lose to rounding: those more than about 1e8 times narrower than the widest.
+    """
+
+    factor: np.ndarray
+
+    def __init__(self, n: np.ndarray, mean: np.ndarray, factor: np.ndarray) -> None:
+        # Frozen, as its parent is; `scatter` is left to the property below.
+        for name, value in (("n", n), ("mean", mean), ("factor", factor)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def scatter(self) -> np.ndarray:
+        """[B, d, d], made anew each time."""
+        return np.matmul(self.factor, self.factor.transpose(0, 2, 1))
 
 
 def rows_to_moments(x: np.ndarray, weight: np.ndarray | None = None) -> Moments:
@@ -83,9 +102,6 @@ class _Exact(Moments):
     def covariance(self) -> np.ndarray:
         return self.scatter
 
-    def merge(self, other: Moments) -> Moments:
-        raise ValueError("the moments of a distribution do not merge with those of a sample")
-
 
 S = TypeVar("S", bound=Summary)
 
@@ -93,3 +109,56 @@ S = TypeVar("S", bound=Summary)
 def merge_all(parts: Iterable[S]) -> S:
     """Merge from left to right; the order is part of the result's last digits, so keep it fixed."""
     return reduce(lambda one, other: one.merge(other), parts)
+
+
+def merge_many(parts: Sequence[Moments]) -> Moments:
+    """What `merge_all` gives, to rounding; of many factored parts by one matrix product. One part comes back as it is.
+
+    The result is factored too where it has at most d + 1 samples, all of them in factored parts: there a product would
+    lose its rank to rounding. With more samples, the columns of all parts are more numbers than a scatter has.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    _refuse_exact(parts)
+    n, mean = parts[0].n, parts[0].mean
+    shifts = []
+    for part in parts[1:]:
+        n, mean, shift = _joined(n, mean, part)
+        shifts.append(shift)
+    factored = [part.factor for part in parts if isinstance(part, Factored)]
+    dense = [part.scatter for part in parts if not isinstance(part, Factored)]
+    columns = [*factored, np.stack(shifts, axis=2)]
+    if not dense and sum(part.shape[2] for part in columns) <= mean.shape[1]:
+        return Factored(n, mean, lower_trapezoid(np.concatenate(columns, axis=2)))
+    scatter = _sum_of_products(columns)
+    for one in dense:
+        scatter += one
+    return Moments(n, mean, scatter)
+
+
+def lower_trapezoid(factor: np.ndarray) -> np.ndarray:
+    """F [B, d, r], r <= d -> lower trapezoid L [B, d, r] with L L^T = F F^T, by Householder reflections."""
+    upper = cast(np.ndarray, np.linalg.qr(factor.transpose(0, 2, 1), mode="r"))
+    return upper.transpose(0, 2, 1)
+
+
+def _joined(n: np.ndarray, mean: np.ndarray, part: Moments) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """n and mean of a sample and one more part, and the shift [B, d] whose square joins their scatters."""
+    total = n + part.n
+    share = np.divide(part.n, total, out=np.zeros_like(total), where=total > 0)
+    delta = part.mean - mean
+    return total, mean + delta * share[:, None], delta * np.sqrt(n * share)[:, None]
+
+
+def _sum_of_products(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Sum of F F^T over F [B, d, r] -> [B, d, d]. One trajectory at a time: what is multiplied fits the cache."""
+    found = np.empty((*columns[0].shape[:2], columns[0].shape[1]))
+    for b in range(len(found)):
+        side_by_side = np.concatenate([part[b] for part in columns], axis=1)
+        np.matmul(side_by_side, side_by_side.T, out=found[b])
+    return found
+
+
+def _refuse_exact(parts: Iterable[Moments]) -> None:
+    if any(isinstance(part, _Exact) for part in parts):
+        raise ValueError("the moments of a distribution do not merge with those of a sample")

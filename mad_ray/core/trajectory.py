@@ -9,6 +9,7 @@ from mad_ray.core.errors import InvalidInput
 from mad_ray.core.fingerprint import Json, digest, identity
 from mad_ray.core.keys import Keys
 from mad_ray.core.loop import Loop
+from mad_ray.core.stopping import Limit
 
 
 @dataclass(frozen=True)
@@ -22,15 +23,25 @@ class Trajectory:
     n_generations: int
     seed: int
     case: str = ""
+    until: Limit | None = None
+    """Run until this rule calls it settled, n_generations at most."""
 
     def identity(self) -> dict[str, Json]:
-        """What it is, without its seed, name and length: a longer run continues the same ledger."""
-        return {
+        """What it is, without its seed, name and length: a longer run continues the same ledger.
+
+        Not so a cell of a family that redraws: it keeps no models, and is one commit of at most n_generations.
+        """
+        found = {
             "data": identity(self.data),
             "family": identity(self.family),
             "loop": identity(self.loop),
             "metrics": identity(self.metrics),
         }
+        if self.until is not None:
+            found["until"] = {**identity(self.until)}
+            if self.family.redraw:
+                found["until"]["n_generations"] = self.n_generations
+        return found
 
 
 @dataclass(frozen=True)

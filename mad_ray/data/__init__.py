@@ -3,8 +3,10 @@
 from mad_ray.data.analytic import GaussianData
 from mad_ray.data.digits import Digits
 from mad_ray.data.mnist import Mnist
+from mad_ray.data.modes import Modes
 from mad_ray.data.source import Source
+from mad_ray.data.zipf import Zipf
 
-SOURCES: dict[str, type] = {source.name: source for source in (Digits, Mnist, GaussianData)}
+SOURCES: dict[str, type] = {source.name: source for source in (Digits, Mnist, GaussianData, Modes, Zipf)}
 
-__all__ = ["SOURCES", "Digits", "GaussianData", "Mnist", "Source"]
+__all__ = ["SOURCES", "Digits", "GaussianData", "Mnist", "Modes", "Source", "Zipf"]

@@ -2,24 +2,29 @@
 
 import secrets
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mad_ray.core.fingerprint import canonical_json
+import numpy as np
+
 from mad_ray.core.loop import compose
 from mad_ray.core.manifest import Blob, Manifest, Shard
+from mad_ray.core.samples import Samples
 from mad_ray.core.trajectory import Cohort
-from mad_ray.engine.measure import MetricRow, measure_samples, merge_measured, model_rows, sample_rows
+from mad_ray.core.values import MetricRow, encode_rows
+from mad_ray.engine.measure import measure_samples, merge_measured, model_rows, sample_rows
+from mad_ray.engine.past import Past
 from mad_ray.engine.provenance import Stopwatch, device, n_threads, versions
-from mad_ray.engine.publish import PublishJob, select_generation
-from mad_ray.engine.published import Published, Redrawn, Stored
+from mad_ray.engine.publish import PublishJob
 from mad_ray.engine.reference import open_reference
 from mad_ray.engine.runtime import FitJob, Report, Runtime, silent
+from mad_ray.engine.settle import is_settled
 from mad_ray.engine.stream import TrainingSet
 from mad_ray.families.family import Model
-from mad_ray.ledger.chain import blob_key
 from mad_ray.ledger.ledger import Ledger
-from mad_ray.ledger.tensors import decode_tensors, encode_tensors
+from mad_ray.ledger.tensors import encode_tensors
+
+FIRST_SPAN = 16
+SNAPSHOT_ROWS, SNAPSHOT_SEEDS = 1000, 2
 
 
 @dataclass
@@ -28,12 +33,13 @@ class Attempt:
 
     cohort: Cohort
     ledger: Ledger
+    past: Past
     first: int
     last: int
     name: str = field(default_factory=lambda: secrets.token_hex(6))
     started_s: float = field(default_factory=time.time)
     watch: Stopwatch = field(default_factory=Stopwatch)
-    models: dict[int, Model] = field(default_factory=dict)
+    snapshots: dict[int, np.ndarray] = field(default_factory=dict)
     shards: list[Shard] = field(default_factory=list)
     rows: list[MetricRow] = field(default_factory=list)
     blob: Blob | None = None
@@ -59,28 +65,58 @@ def advance(cohort: Cohort, ledger: Ledger, runtime: Runtime, report: Report = s
     """
     history = ledger.history()
     first = ledger.last + 1
-    span = cohort.head.family.span
-    attempt = Attempt(cohort, ledger, first, min(first + span - 1, cohort.n_generations))
-    past = _Past(cohort, ledger, history, attempt.models)
+    past = Past(cohort, ledger, history)
+    attempt = Attempt(cohort, ledger, past, first, span_end(cohort, first))
     step = _redrawing_generation if cohort.head.family.redraw else _storing_generation
     for t in range(attempt.first, attempt.last + 1):
         step(attempt, t, past.training_set(t), runtime, report)
+        if is_settled(cohort, t, attempt.rows):
+            attempt.last = t
+            break
     manifest = _manifest(attempt, history[-1].digest if history else "")
     return ledger.commit(manifest)
 
 
+def span_end(cohort: Cohort, first: int) -> int:
+    """The last generation of the span that starts at `first`.
+
+    Spans double, up to the family's: the first generations are seen soon, thousands make few commits. A cell of a
+    family that redraws is one span: it is cheaper to compute again than to keep its models.
+    """
+    if is_cell(cohort):
+        return cohort.n_generations
+    span = cohort.head.family.span
+    doubled = max(FIRST_SPAN, 1 << (first - 1).bit_length())
+    return min(first + span - 1, doubled, cohort.n_generations)
+
+
+def is_cell(cohort: Cohort) -> bool:
+    """Whether the cohort is run until it settles, and committed as a whole."""
+    return cohort.head.until is not None and cohort.head.family.redraw
+
+
 def _redrawing_generation(attempt: Attempt, t: int, data: TrainingSet, runtime: Runtime, report: Report) -> None:
     """Samples are cheap: draw those to be measured where we are, store none."""
-    cohort = attempt.cohort
+    cohort, head = attempt.cohort, attempt.cohort.head
     model = _fit(attempt, t, data, runtime, report)
-    head = cohort.head
-    with attempt.watch.time("sample"):
-        samples = head.family.sample(model, 0, head.metrics.n, head.loop.bias, cohort.keys.at("sample", t))
+    if not head.metrics.is_measured(t):
+        return
+    if head.metrics.of_samples or t in head.metrics.snapshots:
+        with attempt.watch.time("sample"):
+            samples = head.family.sample(model, 0, head.metrics.n, head.loop.bias, cohort.keys.at("sample", t))
+        _keep_snapshot(attempt, t, samples)
     with attempt.watch.time("measure"):
-        reference = open_reference(attempt.ledger.store, head.data, head.metrics)
-        attempt.rows += sample_rows(cohort, t, measure_samples(samples, reference, head.metrics), reference)
+        if head.metrics.of_samples:
+            reference = open_reference(attempt.ledger.store, head.data, head.metrics)
+            attempt.rows += sample_rows(cohort, t, measure_samples(samples, reference, head.metrics), reference)
         attempt.rows += model_rows(cohort, t, model)
     report("sample", t, 1.0)
+
+
+def _keep_snapshot(attempt: Attempt, t: int, samples: Samples) -> None:
+    """The first samples of a generation whose picture is wanted."""
+    if t in attempt.cohort.head.metrics.snapshots:
+        attempt.snapshots[t] = samples.x[:SNAPSHOT_SEEDS, :SNAPSHOT_ROWS]
 
 
 def _storing_generation(attempt: Attempt, t: int, data: TrainingSet, runtime: Runtime, report: Report) -> None:
@@ -98,6 +134,8 @@ def _storing_generation(attempt: Attempt, t: int, data: TrainingSet, runtime: Ru
     attempt.watch.seconds["publish"] += max(0.0, wall_s - sum(sum(result.seconds.values()) for result in results))
     attempt.shards += [result.shard for result in results]
     report("measure", t, 0.0)
+    if not head.metrics.is_measured(t):
+        return
     with attempt.watch.time("measure"):
         reference = open_reference(attempt.ledger.store, head.data, head.metrics)
         measured = merge_measured([result.measured for result in results if result.measured is not None])
@@ -109,15 +147,20 @@ def _fit(attempt: Attempt, t: int, data: TrainingSet, runtime: Runtime, report: 
     report("fit", t, 0.0)
     job = FitJob(attempt.cohort, t, data, f"{attempt.cohort.id}-{t:06d}-{attempt.name}")
     with attempt.watch.time("fit"):
-        attempt.models[t] = runtime.fit(job, report)
-    return attempt.models[t]
+        model = runtime.fit(job, report)
+    attempt.past.keep(t, model)
+    return model
 
 
 def _write_models(attempt: Attempt) -> Blob:
-    """The models of the span as one blob; written once, when first asked for (stored generations come one a span)."""
+    """What later generations need of the span, as one blob; written once, when first asked for.
+
+    Families that store samples come one generation a span, and keep every model. Cells keep none.
+    """
     if attempt.blob is not None:
         return attempt.blob
-    named = {f"{t}/{name}": array for t, model in attempt.models.items() for name, array in model.items()}
+    named = {} if is_cell(attempt.cohort) else attempt.past.tensors(attempt.first)
+    named |= {f"snapshots/{t}": x for t, x in attempt.snapshots.items()}
     attempt.blob = attempt.write("models.safetensors", encode_tensors(named))
     return attempt.blob
 
@@ -125,7 +168,7 @@ def _write_models(attempt: Attempt) -> Blob:
 def _manifest(attempt: Attempt, parent: str) -> Manifest:
     cohort = attempt.cohort
     models = _write_models(attempt)
-    metrics = attempt.write("metrics.json", canonical_json(attempt.rows))
+    metrics = attempt.write("metrics.json", encode_rows(attempt.rows))
     blobs = [models, metrics, *(shard.blob for shard in attempt.shards)]
     return Manifest(
         identity=cohort.identity,
@@ -133,7 +176,7 @@ def _manifest(attempt: Attempt, parent: str) -> Manifest:
         first=attempt.first,
         last=attempt.last,
         parent=parent,
-        training=tuple(compose(cohort.head.loop, t) for t in range(attempt.first, attempt.last + 1)),
+        training=compose(cohort.head.loop, attempt.last),
         models=models,
         n_published=n_published(cohort),
         shards=tuple(attempt.shards),
@@ -149,37 +192,3 @@ def _manifest(attempt: Attempt, parent: str) -> Manifest:
             "versions": versions(),
         },
     )
-
-
-@dataclass(frozen=True)
-class _Past:
-    """What earlier generations left: committed ones through their manifests, this attempt's own from memory."""
-
-    cohort: Cohort
-    ledger: Ledger
-    history: list[Manifest]
-    fresh: Mapping[int, Model]
-
-    def training_set(self, t: int) -> TrainingSet:
-        """D^t, opened."""
-        slices = compose(self.cohort.head.loop, t)
-        needed = sorted({part.generation for part in slices if not part.is_real})
-        keys = self.cohort.keys.at("real")
-        return TrainingSet(self.cohort.head.data, keys, slices, {g: self._published(g) for g in needed})
-
-    def _published(self, g: int) -> Published:
-        head = self.cohort.head
-        if head.family.redraw:
-            return Redrawn(head.family, self._model(g), head.loop.bias, self.cohort.keys.at("sample", g))
-        manifest = self._covering(g)
-        shards = tuple((blob_key(manifest, s.blob), s) for s in manifest.shards if s.generation == g)
-        return Stored(self.ledger.store, shards)
-
-    def _model(self, g: int) -> Model:
-        if g in self.fresh:
-            return self.fresh[g]
-        manifest = self._covering(g)
-        return select_generation(decode_tensors(self.ledger.read_blob(manifest, manifest.models)), g)
-
-    def _covering(self, g: int) -> Manifest:
-        return next(m for m in self.history if m.first <= g <= m.last)

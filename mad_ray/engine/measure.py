@@ -3,20 +3,16 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from mad_ray.core.moments import Moments, merge_all, rows_to_moments
 from mad_ray.core.samples import Samples
 from mad_ray.core.trajectory import Cohort
-from mad_ray.engine.reference import Reference
+from mad_ray.core.values import MetricRow
+from mad_ray.engine.reference import Reference, law_of
 from mad_ray.families.family import Model
-from mad_ray.metrics.frechet import moments_to_frechet
 from mad_ray.metrics.measure import Metrics, evaluate
-
-MetricRow = dict[str, Any]
-"""generation, seed, metric, bias (lambda at which it was measured), value (None where it is not finite)."""
 
 
 @dataclass(frozen=True)
@@ -52,27 +48,21 @@ def sample_rows(cohort: Cohort, t: int, measured: Measured, reference: Reference
             settings=head.metrics,
             real_moments=reference.moments,
             synthetic_moments=_row(measured.moments, b),
+            law=law_of(head.data),
         )
         rows += [_metric_row(t, seed, name, head.loop.bias, value) for name, value in values.items()]
     return rows
 
 
 def model_rows(cohort: Cohort, t: int, model: Model) -> list[MetricRow]:
-    """What is known of the model itself, at lambda = 1, where model and data know their moments.
-
-    w2_squared: squared Wasserstein-2 distance to P_r; total_variance: the trace of the model's covariance.
-    """
-    family, exact = cohort.head.family, cohort.head.data.moments()
-    if exact is None or not hasattr(family, "moments"):
+    """What the model itself says, at lambda = 1: those of the family's measures that the metrics ask for."""
+    head = cohort.head
+    names = head.metrics.of_model(getattr(head.family, "measures", ()))
+    law = law_of(head.data)
+    if not names or law is None:
         return []
-    moments = family.moments(model)
-    w2_squared = moments_to_frechet(real=exact, synthetic=moments)
-    variance = np.trace(moments.covariance, axis1=1, axis2=2)
-    rows = []
-    for b, seed in enumerate(cohort.seeds):
-        rows.append(_metric_row(t, seed, "w2_squared", 1.0, w2_squared[b]))
-        rows.append(_metric_row(t, seed, "total_variance", 1.0, variance[b]))
-    return rows
+    found = head.family.measure(model, law, names)
+    return [_metric_row(t, seed, name, 1.0, found[name][b]) for name in names for b, seed in enumerate(cohort.seeds)]
 
 
 def _row(moments: Moments, b: int) -> Moments:

@@ -4,19 +4,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mad_ray.core.trajectory import Cohort, Trajectory, cohorts_of
+from mad_ray.engine.settle import is_finished
 from mad_ray.ledger.ledger import Ledger
 from mad_ray.ledger.store import Store
 
 Pack = tuple[Cohort, ...]
+PACK_CELLS = 50
+"""Cheap cohorts worth a trial of their own, where there are so many."""
+MAX_ROUNDS = 8
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a cohort's ledger has come. seconds: wall time per generation so far, None before the first."""
+    """How far a cohort's ledger has come. seconds: wall time per generation so far, None before the first.
+
+    is_finished: all generations are there, or the cohort has settled before.
+    """
 
     n_done: int
     seconds: float | None
     n_bytes: int
+    is_finished: bool = False
 
 
 def plan_cohorts(trajectories: Sequence[Trajectory]) -> list[Cohort]:
@@ -35,20 +43,24 @@ def plan_cohorts(trajectories: Sequence[Trajectory]) -> list[Cohort]:
 def pack_cohorts(cohorts: Sequence[Cohort], max_concurrent: int) -> list[Pack]:
     """Trials, longest first: dear cohorts alone, cheap ones dealt into as many packs as run at once.
 
-    Starting a trial costs seconds, a generation of a cheap cohort milliseconds.
+    Starting a trial costs seconds, a generation of a cheap cohort milliseconds. Of thousands of cells there are some
+    packs more, so that none waits long for the last.
     """
     unique = list({cohort.id: cohort for cohort in cohorts}.values())
     dear = [cohort for cohort in unique if not cohort.head.family.redraw]
     cheap = [cohort for cohort in unique if cohort.head.family.redraw]
     dear.sort(key=lambda cohort: -cohort.n_generations)
-    packs = [tuple(cheap[i::max_concurrent]) for i in range(max_concurrent)]
+    n_packs = max_concurrent * min(MAX_ROUNDS, max(1, len(cheap) // (max_concurrent * PACK_CELLS)))
+    packs = [tuple(cheap[i::n_packs]) for i in range(n_packs)]
     return [*((cohort,) for cohort in dear), *(pack for pack in packs if pack)]
 
 
 def progress_of(cohort: Cohort, store: Store) -> Progress:
     """Read from the ledger alone."""
-    history = Ledger(store, cohort).history()
+    ledger = Ledger(store, cohort)
+    history = ledger.history()
     n = history[-1].last if history else 0
     wall = sum(manifest.provenance.get("wall_s", 0.0) for manifest in history)
     n_bytes = sum(manifest.provenance.get("n_bytes", 0) for manifest in history)
-    return Progress(min(n, cohort.n_generations), wall / n if n else None, n_bytes)
+    finished = is_finished(cohort, ledger)
+    return Progress(min(n, cohort.n_generations), wall / n if n else None, n_bytes, finished)

@@ -7,6 +7,7 @@ from typing import Protocol
 from mad_ray.core.keys import Keys
 from mad_ray.core.manifest import Shard
 from mad_ray.core.samples import Samples
+from mad_ray.core.summary import Summary
 from mad_ray.families.family import Family, Model
 from mad_ray.ledger.chain import read_checked
 from mad_ray.ledger.shards import decode_shard
@@ -20,6 +21,10 @@ class Published(Protocol):
 
     def blocks(self, start: int, stop: int) -> Iterator[Samples]:
         """Samples start..stop of each trajectory, in order, some at a time."""
+        ...
+
+    def draw(self, start: int, stop: int) -> Summary | None:
+        """Their summary, drawn without them; None where only the samples themselves tell."""
         ...
 
 
@@ -36,6 +41,10 @@ class Redrawn:
         for low in range(start, stop, BLOCK):
             yield self.family.sample(self.model, low, min(low + BLOCK, stop), self.bias, self.keys)
 
+    def draw(self, start: int, stop: int) -> Summary | None:
+        draw = getattr(self.family, "draw", None)
+        return draw and draw(self.model, start, stop, self.bias, self.keys)
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -50,3 +59,6 @@ class Stored:
             if shard.start < stop and start < shard.stop:
                 samples, _ = decode_shard(read_checked(self.store, key, shard.blob))
                 yield samples.rows(max(start - shard.start, 0), min(stop, shard.stop) - shard.start)
+
+    def draw(self, start: int, stop: int) -> Summary | None:
+        return None

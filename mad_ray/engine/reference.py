@@ -79,13 +79,21 @@ def _make(store: Store, key: str, data: Source, metrics: Metrics, extractor: Ext
         settings=metrics,
         real_moments=_real_moments(data, metrics, real),
         synthetic_moments=rows_to_moments(other[None]),
+        law=law_of(data),
     )
     named = _write_tensors(store, key, "features", {"features": real})
     finite: dict[str, Json] = {name: float(v) if np.isfinite(v) else None for name, v in floors.items()}
     document = {"data": identity(data), "metrics": identity(metrics), "features": named, "floors": finite}
     if held.x.dtype == np.uint8:
         document["strip"] = _write_tensors(store, key, "strip", {"x": strip(held, data.event.n_classes)})
+    if metrics.snapshots and held.x.shape[2:] == (2,):
+        document["points"] = _write_tensors(store, key, "points", {"x": held.x[0]})
     return seal(document)
+
+
+def law_of(data: Source) -> dict[str, np.ndarray] | None:
+    """The facts of P_r, where the source knows them."""
+    return data.law() if hasattr(data, "law") else None
 
 
 def strip(held: Samples, n_classes: int) -> np.ndarray:

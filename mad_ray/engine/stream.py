@@ -2,13 +2,29 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from mad_ray.core.keys import Keys
 from mad_ray.core.loop import Slice
-from mad_ray.core.moments import Moments, merge_all, rows_to_moments
+from mad_ray.core.moments import Moments, merge_all, merge_many
 from mad_ray.core.samples import Event, Samples, rebatch
+from mad_ray.core.summary import Summary
 from mad_ray.data.source import Source
 from mad_ray.engine.published import BLOCK, Published
+
+S = TypeVar("S", bound=Summary)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """D^t as summaries drawn piece by piece, instead of rows.
+
+    pieces: what D^t is made of, cut so that equal pieces of two training sets are one and the same draw (loop.pieces).
+    pool: the summary of what else it holds, merged already: all of an accumulating loop's synthetic samples.
+    """
+
+    pieces: tuple[Slice, ...]
+    pool: Summary | None = None
 
 
 @dataclass(frozen=True)
@@ -19,6 +35,7 @@ class TrainingSet:
     keys: Keys
     slices: tuple[Slice, ...]
     published: Mapping[int, Published]
+    drawing: Drawing | None = None
 
     @property
     def event(self) -> Event:
@@ -30,16 +47,45 @@ class TrainingSet:
 
     def batches(self, size: int) -> Iterator[Samples]:
         """All rows in order, `size` at a time."""
-        return rebatch(self._blocks(), size)
+        return rebatch(self._blocks(self.slices), size)
 
     def moments(self) -> Moments:
-        """Merged block by block; the block size is fixed, since the order of additions shows in the last digits."""
-        return merge_all(rows_to_moments(batch.x, batch.weight) for batch in self.batches(BLOCK))
+        """Weighted moments of all rows."""
+        return self.summary(Moments)
 
-    def _blocks(self) -> Iterator[Samples]:
-        for part in self.slices:
+    def summary(self, kind: type[S]) -> S:
+        """Drawn piece by piece where source and models know how, else merged from the rows, block by block.
+
+        The block size is fixed, since the order of additions shows in the last digits.
+        """
+        if self.drawing is None:
+            return self._of_rows(kind, self.slices)
+        parts = [self.drawn(kind, part) for part in self.drawing.pieces]
+        return combine([*parts, self.drawing.pool] if isinstance(self.drawing.pool, kind) else parts)
+
+    def drawn(self, kind: type[S], part: Slice) -> S:
+        """The summary of one piece; from its rows if it cannot be drawn."""
+        if part.is_real:
+            draw = getattr(self.source, "draw", None)
+            found = draw and draw(kind, part.start, part.stop, self.keys)
+        else:
+            found = self.published[part.generation].draw(part.start, part.stop)
+        return found if isinstance(found, kind) else self._of_rows(kind, (part,))
+
+    def _of_rows(self, kind: type[S], slices: tuple[Slice, ...]) -> S:
+        return merge_all(kind.of_rows(batch, self.event) for batch in rebatch(self._blocks(slices), BLOCK))
+
+    def _blocks(self, slices: tuple[Slice, ...]) -> Iterator[Samples]:
+        for part in slices:
             if part.is_real:
                 for low in range(part.start, part.stop, BLOCK):
                     yield self.source.rows(low, min(low + BLOCK, part.stop), self.keys)
             else:
                 yield from self.published[part.generation].blocks(part.start, part.stop)
+
+
+def combine(parts: list[S]) -> S:
+    """Merge many summaries, moments all at once."""
+    if isinstance(parts[0], Moments):
+        return merge_many(parts)  # type: ignore[arg-type,return-value]
+    return merge_all(parts)

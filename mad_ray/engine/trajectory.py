@@ -1,6 +1,5 @@
 """A cohort's trajectories, run to the end; what happens on the way is told to a Watcher."""
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,9 +9,11 @@ from typing import Protocol
 from mad_ray.core.errors import StoreError
 from mad_ray.core.manifest import Manifest
 from mad_ray.core.trajectory import Cohort
+from mad_ray.core.values import decode_rows
 from mad_ray.engine.failures import reason_of
 from mad_ray.engine.generation import advance
 from mad_ray.engine.runtime import Report, Runtime, silent
+from mad_ray.engine.settle import is_finished
 from mad_ray.ledger.ledger import Ledger
 from mad_ray.ledger.store import Store
 from mad_ray.ledger.studies import clear_failure, record_failure
@@ -53,7 +54,7 @@ def run_cohort(
     for manifest in ledger.history():
         if manifest.first <= cohort.n_generations:
             yield manifest, False
-    while ledger.last < cohort.n_generations:
+    while not is_finished(cohort, ledger):
         yield advance(cohort, ledger, runtime, report), True
 
 
@@ -88,9 +89,11 @@ def run_watched(
 
 def summarize(ledger: Ledger, manifest: Manifest, is_new: bool) -> Commit:
     """A manifest in numbers for a screen."""
-    found = defaultdict(list)
-    for row in json.loads(ledger.read_blob(manifest, manifest.metrics)):
-        if row["generation"] == manifest.last and row["value"] is not None:
+    found: dict[str, list[float]] = defaultdict(list)
+    rows = list(decode_rows(ledger.read_blob(manifest, manifest.metrics)))
+    last = max((row["generation"] for row in rows), default=0)
+    for row in rows:
+        if row["generation"] == last and row["value"] is not None:
             found[row["metric"]].append(row["value"])
     values = {name: sum(of) / len(of) for name, of in found.items()}
     return Commit(manifest.first, manifest.last, manifest.provenance.get("wall_s", 0.0), values, is_new)

@@ -1,6 +1,7 @@
 """A study's own documents in the store: what it is (written once), and why a cohort failed (until it runs again)."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from mad_ray.core.errors import Drift, Missing
@@ -34,14 +35,43 @@ def register_study(store: Store, name: str, document: dict[str, Json]) -> None:
 
 
 def read_study(store: Store, name: str) -> dict[str, Any]:
-    """The study's document. Missing if no study of that name was ever started on this store."""
+    """The study's document; its cases include those that a search has asked for since.
+
+    Missing if no study of that name was ever started on this store.
+    """
     key = study_key(name)
     try:
-        return unseal(store.get(key), key)
+        document = unseal(store.get(key), key)
     except Missing as error:
         raise Missing(
             f"study {name} is not in {store.url}; `mad-ray run` puts it there, or correct run.store"
         ) from error
+    return {**document, "cases": [*document["cases"], *(case for cases in read_rounds(store, name) for case in cases)]}
+
+
+def record_round(store: Store, name: str, i: int, cases: list[dict[str, Json]]) -> list[dict[str, Any]]:
+    """Write which cases round i (1, 2, ...) of a search asks for; returns what stands there, written by whoever was
+    first.
+    """
+    key = _round_key(name, i)
+    store.put(key, seal({"cases": cases}), if_absent=True)
+    return unseal(store.get(key), key)["cases"]
+
+
+def read_rounds(store: Store, name: str) -> Iterator[list[dict[str, Any]]]:
+    """The cases of every round so far, in order."""
+    i = 1
+    while True:
+        key = _round_key(name, i)
+        try:
+            yield unseal(store.get(key), key)["cases"]
+        except Missing:
+            return
+        i += 1
+
+
+def _round_key(name: str, i: int) -> str:
+    return f"studies/{name}/rounds/{i:05d}.json"
 
 
 def record_failure(store: Store, study: str, cohort: str, generation: int, reason: str) -> None:

@@ -19,7 +19,29 @@ from mad_ray.metrics.neighbours import neighbours
 
 NEIGHBOURS = ("precision", "recall", "density", "coverage")
 NAMES = ("frechet", "kernel", *NEIGHBOURS)
-"""Every metric, in the order in which they are reported."""
+"""The metrics of samples that every data set allows, in the order in which they are reported."""
+MODE_NAMES = ("sample_modes_alive", "high_quality", "sample_modal_variance")
+"""Metrics of samples of data that has modes."""
+MODEL_NAMES = (
+    "w2_squared",
+    "mean_squared",
+    "total_variance",
+    "trace_ratio",
+    "log_det_ratio",
+    "modal_variance",
+    "modes_alive",
+    "support",
+    "head_alive",
+    "body_alive",
+    "tail_alive",
+    "tail_mass",
+    "missing_mass",
+    "entropy",
+    "heterozygosity",
+    "total_variation",
+)
+"""What models say of themselves; each family knows some (Family.measures)."""
+ALL_NAMES = (*NAMES, *MODE_NAMES, *MODEL_NAMES)
 BETTER: dict[str, Literal["lower", "higher"]] = {
     name: "lower" if name in ("frechet", "kernel") else "higher" for name in NAMES
 }
@@ -42,8 +64,15 @@ class Metrics:
     k: int = 5
     """Nearest neighbours that make a sample's ball, in precision, recall, density and coverage."""
     names: Sequence[str] = NAMES
-    """Which metrics: frechet (FID in these features, or squared Wasserstein-2), kernel (KID), precision, recall,
-    density, coverage."""
+    """Which metrics. Of samples: frechet (FID in these features, or squared Wasserstein-2), kernel (KID), precision,
+    recall, density, coverage; of data with modes also sample_modes_alive, high_quality, sample_modal_variance. Of the
+    model itself: what its family knows, such as w2_squared, total_variance, support. Left out: all of samples, and all
+    that the family knows."""
+    per_octave: int = 0
+    """Measure every generation up to 2 * per_octave, and of each doubling after that so many, evenly spaced. 0: measure
+    every generation."""
+    snapshots: Sequence[int] = ()
+    """Generations whose first 1,000 samples, of two seeds, are kept for a picture (vectors; images are kept anyway)."""
     weights: str | None = field(default=None, metadata={"execution": True})
     """features: inception only. Path or http(s) URL of clean-fid's inception-2015-12-05.pt."""
     weights_sha256: str | None = None
@@ -55,10 +84,16 @@ class Metrics:
             not isinstance(self.names, str), f"metrics.names={self.names!r} is a string; give a list: [{self.names}]"
         )
         for name in self.names:
-            _check_known("names", name, NAMES)
-        _require(len(self.names) > 0, f"metrics.names is empty; give one or more of {', '.join(NAMES)}")
+            _check_known("names", name, ALL_NAMES)
+        _require(len(self.names) > 0, f"metrics.names is empty; give one or more of {', '.join(ALL_NAMES)}")
         # The order in which they were written is not part of the identity.
-        object.__setattr__(self, "names", tuple(name for name in NAMES if name in self.names))
+        object.__setattr__(self, "names", tuple(name for name in ALL_NAMES if name in self.names))
+        _require(
+            self.per_octave == 0 or self.per_octave >= 4,
+            f"metrics.per_octave={self.per_octave}: fewer than 4 do not show a course; give 0 (all) or 4 and more",
+        )
+        _require(all(t >= 1 for t in self.snapshots), "metrics.snapshots: generations count from 1; leave out others")
+        object.__setattr__(self, "snapshots", tuple(sorted(set(self.snapshots))))
         _require(self.k >= 1, f"metrics.k={self.k}: a ball needs at least 1 neighbour; give k >= 1")
         _require(self.n >= 2, f"metrics.n={self.n}: a covariance needs at least 2 samples; raise n")
         _require(
@@ -74,6 +109,23 @@ class Metrics:
                 f"metrics.weights_sha256={self.weights_sha256!r} is no SHA-256; give its 64 hex digits",
             )
             object.__setattr__(self, "weights_sha256", self.weights_sha256.lower())
+
+    @property
+    def of_samples(self) -> tuple[str, ...]:
+        """The names that are measured of samples."""
+        return tuple(name for name in self.names if name not in MODEL_NAMES)
+
+    def of_model(self, measures: Sequence[str]) -> tuple[str, ...]:
+        """Those of a family's measures that are asked for."""
+        return tuple(name for name in measures if tuple(self.names) == NAMES or name in self.names)
+
+    def is_measured(self, t: int) -> bool:
+        """Whether generation t is one of those measured."""
+        if not self.per_octave or t <= 2 * self.per_octave or t in self.snapshots:
+            return True
+        octave = 1 << ((t - 1).bit_length() - 1)
+        # Evenly spaced in (octave, 2 octave], the last one included: t is one if the count of them steps at t.
+        return (t - octave) * self.per_octave // octave > (t - 1 - octave) * self.per_octave // octave
 
 
 def _require(holds: bool, message: str) -> None:
@@ -113,10 +165,12 @@ def evaluate(
     settings: Metrics,
     real_moments: Moments | None = None,
     synthetic_moments: Moments | None = None,
+    law: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, float]:
     """Features real [n_r, d] and synthetic [n_s, d] -> the metrics that settings.names lists.
 
-    Moments (B = 1) replace those of the rows where more is known than the rows measured. Real features on both sides
+    Moments (B = 1) replace those of the rows where more is known than the rows measured; law: the facts of P_r that
+    metrics of modes need. Real features on both sides
     give the floor: what a perfect model would reach. TrajectoryFailed where synthetic features are not finite,
     InvalidInput where real ones are not, or where there are too few rows.
     """
@@ -130,7 +184,11 @@ def evaluate(
         numbers["kernel"] = kernel_distance(real=real, synthetic=synthetic)
     if set(NEIGHBOURS) & set(settings.names):
         numbers |= vars(neighbours(real=real, synthetic=synthetic, k=settings.k))
-    return {name: numbers[name] for name in settings.names}
+    if modal := [name for name in MODE_NAMES if name in settings.names]:
+        from mad_ray.metrics.modes import mode_metrics
+
+        numbers |= mode_metrics(synthetic, law or {}, modal)
+    return {name: numbers[name] for name in settings.of_samples}
 
 
 def _check_finite(real: np.ndarray, synthetic: np.ndarray) -> None:

@@ -2,60 +2,54 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mad_ray.analysis.curves import Curves, metrics_of, study_curves
 from mad_ray.analysis.limits import seed_band
-from mad_ray.analysis.names import DISTANCES, SHARES, label
+from mad_ray.analysis.names import DISTANCES, LOG_METRICS, PANELS, SHARES, label
 from mad_ray.analysis.study import StudyResult
 from mad_ray.analysis.verdict import Verdict
+from mad_ray.report.axes import (
+    FAINT,
+    FLOOR_LINE,
+    INK,
+    Look,
+    dress,
+    literal,
+    log_axis,
+    looks,
+    panel_grid,
+    spans_decades,
+)
 from mad_ray.report.screen import shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito 2008, told apart with any colour vision; their yellow is left out, too faint on white.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-FLOOR_LINE = (0, (4, 3))
-LINES = ("-", (0, (5, 2)), (0, (1, 1.5)))
-INK, FAINT, PAPER = "#333333", "#8a8a8a", "#ffffff"
-DPI = 144
-LOG_FROM = 10.0
 MAX_MARKERS = 40
 PER_ROW = 3
+PANEL, LONE_PANEL = (3.9, 3.1), (5.8, 3.9)
+"""Inches."""
+LOG_TIME_FROM = 100
 LEGEND_WIDTH = 60
 LEGEND_LINE = 0.23
 """Inches."""
 
 
-@dataclass(frozen=True)
-class Look:
-    """How one case is drawn, the same in every panel."""
-
-    colour: Any
-    line: Any
-
-
-def looks(n: int) -> list[Look]:
-    """n looks that differ: colours first, then line styles; a colour scale where both run out."""
-    if n <= len(PALETTE) * len(LINES):
-        return [Look(PALETTE[i % len(PALETTE)], LINES[i // len(PALETTE)]) for i in range(n)]
-    from matplotlib import colormaps
-
-    return [Look(colormaps["viridis"](i / (n - 1)), "-") for i in range(n)]
-
-
 def main_metrics(result: StudyResult, cases: Sequence[str]) -> list[str]:
-    """The panels at first sight: the distance of the verdict, precision, recall; others where these are missing."""
+    """The panels at first sight: those of a model whose modes or symbols die, as figure 15 has them; of any other the
+    distance of the verdict, precision, recall; others where these are missing.
+    """
     found = metrics_of(result, cases)
-    distance = [metric for metric in DISTANCES if metric in found][:1]
-    wanted = distance + [metric for metric in ("precision", "recall") if metric in found]
+    wanted = next(([m for m in panels if m in found] for signature, panels in PANELS if signature in found), [])
+    if not wanted:
+        wanted = [metric for metric in DISTANCES if metric in found][:1]
+        wanted += [metric for metric in ("precision", "recall") if metric in found]
     return (wanted + [metric for metric in found if metric not in wanted])[:PER_ROW]
 
 
@@ -63,7 +57,7 @@ def curves_figure(
     result: StudyResult, cases: Sequence[str], metrics: Sequence[str], verdicts: dict[str, Verdict]
 ) -> Figure:
     """One panel per metric, one look per case. A ring marks the generation at which a case went MAD."""
-    figure, axes = _panels(len(metrics))
+    figure, axes = panel_grid(len(metrics), PER_ROW, *(PANEL if len(metrics) > 1 else LONE_PANEL))
     styles = dict(zip(cases, looks(len(cases)), strict=True))
     n_floors = 0
     for ax, metric in zip(axes, metrics, strict=True):
@@ -72,36 +66,51 @@ def curves_figure(
             draw_case(ax, curves, styles[case], verdicts.get(case))
         _dress(ax, metric, list(found.values()))
         n_floors += _draw_floors(ax, found, styles)
-    _legend(figure, styles, verdicts, has_floor=n_floors > 0)
+    has_ring = any(v.generation is not None and v.metric in metrics for c, v in verdicts.items() if c in styles)
+    _legend(figure, styles, has_ring, has_floor=n_floors > 0)
     return figure
 
 
-def _panels(n: int) -> tuple[Figure, list[Axes]]:
-    from matplotlib.figure import Figure
+@dataclass(frozen=True)
+class Trace:
+    """What is drawn of one case's metric: median and band over seeds, [T]; rows: each seed, [n, T], of two to five."""
 
-    n_rows = -(-n // PER_ROW)
-    figure = Figure(figsize=(3.9 * min(n, PER_ROW), 3.1 * n_rows), layout="constrained", facecolor=PAPER)
-    grid = figure.subplots(n_rows, min(n, PER_ROW), squeeze=False).ravel()
-    for ax in grid[n:]:
-        ax.set_visible(False)
-    return figure, list(grid[:n])
+    t: np.ndarray
+    median: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    rows: np.ndarray
+    has_interval: bool
+    """Is the band the median's 95 % interval, rather than the range of the seeds?"""
+
+
+def trace_of(curves: Curves) -> Trace:
+    """The band where there are two seeds or more; a thin line for each of two to five."""
+    bands = [seed_band(column) for column in curves.values.T]
+    low, high = (np.array([getattr(band, side) for band in bands]) for side in ("low", "high"))
+    rows = curves.values if 2 <= curves.n_seeds <= 5 else curves.values[:0]
+    return Trace(curves.generations, curves.median, low, high, rows, has_interval=curves.n_seeds > 5)
+
+
+def ring_of(curves: Curves, verdict: Verdict | None) -> np.ndarray:
+    """Which of the generations is the one at which it went MAD, in the panel of the verdict's metric."""
+    if verdict is None or verdict.generation is None or verdict.metric != curves.metric:
+        return np.array([], dtype=int)
+    return np.flatnonzero(curves.generations == verdict.generation)
 
 
 def draw_case(ax: Axes, curves: Curves, look: Look, verdict: Verdict | None = None) -> None:
-    """Median line; the seeds' band where there are two or more; each seed thinly where there are two to five."""
-    t = curves.generations
-    bands = [seed_band(column) for column in curves.values.T]
-    if 2 <= curves.n_seeds <= 5:
-        for row in curves.values:
-            ax.plot(t, row, color=look.colour, linewidth=0.6, alpha=0.45)
-    low, high = (np.array([getattr(band, side) for band in bands]) for side in ("low", "high"))
-    ax.fill_between(t, low, high, color=look.colour, alpha=0.16, linewidth=0)
-    marker = "o" if len(t) <= MAX_MARKERS else ""
-    ax.plot(t, curves.median, color=look.colour, linestyle=look.line, linewidth=2, marker=marker, markersize=4)
-    if verdict is not None and verdict.generation is not None and verdict.metric == curves.metric:
-        at = np.flatnonzero(t == verdict.generation)
+    """Median line, band, thin lines, ring."""
+    trace = trace_of(curves)
+    for row in trace.rows:
+        ax.plot(trace.t, row, color=look.colour, linewidth=0.6, alpha=0.45)
+    ax.fill_between(trace.t, trace.low, trace.high, color=look.colour, alpha=0.16, linewidth=0)
+    marker = "o" if len(trace.t) <= MAX_MARKERS else ""
+    ax.plot(trace.t, trace.median, color=look.colour, linestyle=look.line, linewidth=2, marker=marker, markersize=4)
+    at = ring_of(curves, verdict)
+    if len(at):
         ring = dict(s=110, facecolors="none", edgecolors=look.colour, linewidths=1.8, zorder=5)  # noqa: C408
-        ax.scatter(t[at], curves.median[at], **ring)
+        ax.scatter(trace.t[at], trace.median[at], **ring)
 
 
 def _draw_floors(ax: Axes, found: dict[str, Curves], styles: dict[str, Look]) -> int:
@@ -116,44 +125,32 @@ def _draw_floors(ax: Axes, found: dict[str, Curves], styles: dict[str, Look]) ->
 def _dress(ax: Axes, metric: str, found: Sequence[Curves]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    ax.set_title(label(metric), loc="left", fontsize=11, fontweight="bold", color=INK)
-    ax.set_xlabel("generation", fontsize=9, color=INK)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
-    ax.tick_params(labelsize=8, colors=INK, length=3)
-    ax.grid(axis="y", color="#e6e6e6", linewidth=0.8)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color("#bbbbbb")
+    dress(ax, label(metric), "generation")
+    if is_log_time(found):
+        log_axis(ax, "x", dense_below=1.3)
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
     if metric in SHARES:
         ax.set_ylim(-0.03, 1.03)
-    elif _spans_decades(found):
-        _log_axis(ax)
+    elif is_log_value(metric, found):
+        log_axis(ax, "y")
     elif all((curves.values[np.isfinite(curves.values)] >= 0).all() for curves in found):
         ax.set_ylim(bottom=0)
 
 
-def _spans_decades(found: Sequence[Curves]) -> bool:
+def is_log_time(found: Sequence[Curves]) -> bool:
+    """More than two decades of generations, of which fewer than half were measured: the early ones need the room."""
+    t = np.unique(np.concatenate([curves.generations for curves in found] or [np.array([1])]))
+    return bool(t[0] > 0 and t[-1] > LOG_TIME_FROM * t[0] and len(t) < (t[-1] - t[0] + 1) / 2)
+
+
+def is_log_value(metric: str, found: Sequence[Curves]) -> bool:
+    """Positive values over a decade or more; and always where the paper has it so."""
     values = np.concatenate([curves.values.ravel() for curves in found])
-    values = values[np.isfinite(values)]
-    return bool(len(values) and values.min() > 0 and values.max() > LOG_FROM * values.min())
+    return spans_decades(values) or (metric in LOG_METRICS and bool((values[np.isfinite(values)] > 0).all()))
 
 
-def _log_axis(ax: Axes) -> None:
-    """Plain numbers at 1, 2, 5 times the powers of ten."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if _n_decades(ax) < 3 else (1.0,)))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.12g}" if value < 1e6 else f"{value:.0e}"))
-    ax.yaxis.set_minor_formatter(NullFormatter())
-
-
-def _n_decades(ax: Axes) -> float:
-    low, high = ax.get_ylim()
-    return float(np.log10(high / low))
-
-
-def _legend(figure: Figure, styles: dict[str, Look], verdicts: dict[str, Verdict], has_floor: bool) -> None:
+def _legend(figure: Figure, styles: dict[str, Look], has_ring: bool, has_floor: bool) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
@@ -162,7 +159,7 @@ def _legend(figure: Figure, styles: dict[str, Look], verdicts: dict[str, Verdict
     ]
     if has_floor:
         handles.append(Line2D([], [], color=FAINT, linestyle=FLOOR_LINE, linewidth=1.1, label="real against real"))
-    if any(verdicts[case].generation is not None for case in styles if case in verdicts):
+    if has_ring:
         ring = Line2D([], [], marker="o", markersize=9, markerfacecolor="none", markeredgecolor=INK, linestyle="none")
         ring.set_label("gone MAD")
         handles.append(ring)
@@ -171,19 +168,3 @@ def _legend(figure: Figure, styles: dict[str, Look], verdicts: dict[str, Verdict
     # Room of its own, so that a long legend does not squeeze the panels.
     figure.set_figheight(figure.get_figheight() + LEGEND_LINE * (-(-len(handles) // n_columns) - 1))
     figure.legend(handles=handles, loc="outside lower center", ncols=n_columns, frameon=False, fontsize=9)
-
-
-def literal(text: str) -> str:
-    """The text without its dollar signs being read as mathematics, nor a leading underscore as "leave out"."""
-    escaped = text.replace("$", r"\$")
-    return f"\u200b{escaped}" if escaped.startswith("_") else escaped
-
-
-def figure_to_png(figure: Figure) -> bytes:
-    """The same bytes for the same figure: nothing of the time or the machine goes in."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    FigureCanvasAgg(figure)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, facecolor=PAPER, metadata={"Software": None})
-    return buffer.getvalue()

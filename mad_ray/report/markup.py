@@ -1,13 +1,21 @@
 """Small pieces of HTML. Every text passes through `escape`; only these functions write tags around it."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from mad_ray.report.figures import DPI
+from mad_ray.report.live import POLICY
+from mad_ray.report.style import CSS
 
-CSS_DPI = 96
+
+def document(title: str, body: str, scripts: str = "") -> str:
+    """A whole page that needs no other file and may ask no network for one."""
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n{body}{scripts}</body>\n</html>\n"
+    )
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], n_left: int = 1) -> str:
@@ -19,19 +27,6 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], n_left: int = 1) -
         for row in rows
     )
     return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>\n{body}</tbody></table></div>'
-
-
-def picture(png: bytes, alt: str, caption: str = "") -> str:
-    """An image inside the page itself, on white, since figures are drawn for paper."""
-    data = base64.b64encode(png).decode()
-    below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    image = f'<img alt="{escape(alt)}" width="{css_width(png)}" src="data:image/png;base64,{data}">'
-    return f'<figure><div class="sheet">{image}</div>{below}</figure>\n'
-
-
-def css_width(png: bytes) -> int:
-    """The width at which figures of one DPI have letters of one size; a PNG's width stands in its bytes 16 to 20."""
-    return round(int.from_bytes(png[16:20], "big") * CSS_DPI / DPI)
 
 
 def fold(summary: str, inner: str) -> str:

@@ -1,14 +1,17 @@
 """A study as one self-contained HTML page, with its figures and tables beside it as files."""
 
 import pathlib
-import re
 from html import escape
 
 from mad_ray.analysis.curves import metrics_of
 from mad_ray.analysis.study import FLOOR_COLUMNS, TABLE_COLUMNS, CaseInfo, StudyResult
 from mad_ray.analysis.verdict import case_verdict
-from mad_ray.report.figures import curves_figure, figure_to_png, main_metrics
-from mad_ray.report.markup import fold, picture
+from mad_ray.report.figures import curves_figure, main_metrics
+from mad_ray.report.live import scripts
+from mad_ray.report.live_curves import live_curves
+from mad_ray.report.markup import document, fold
+from mad_ray.report.plates import Plates
+from mad_ray.report.scatter import snapshots_section
 from mad_ray.report.sections import (
     Verdicts,
     headline,
@@ -20,7 +23,6 @@ from mad_ray.report.sections import (
     verdict_section,
 )
 from mad_ray.report.strips import strip_figure
-from mad_ray.report.style import CSS
 
 CURVES_CAPTION = (
     "Line: median over seeds. Thin lines: single seeds, where there are two to five. Shaded: 95 % interval of the "
@@ -31,7 +33,7 @@ STRIPS_NOTE = "The same places of a trajectory's samples, generation after gener
 
 
 def write_report(result: StudyResult, folder: pathlib.Path) -> pathlib.Path:
-    """Write index.html, table.csv, floors.csv and the figures as PNG; return the page's path.
+    """Write index.html, table.csv, floors.csv and the figures as PNG and PDF; return the page's path.
 
     The page needs no other file and no network, and works with whatever part of the study exists.
     """
@@ -39,33 +41,13 @@ def write_report(result: StudyResult, folder: pathlib.Path) -> pathlib.Path:
     result.table.to_csv(folder / "table.csv", index=False, columns=list(TABLE_COLUMNS))
     result.floors.to_csv(folder / "floors.csv", index=False, columns=list(FLOOR_COLUMNS))
     verdicts = {case.case: case_verdict(result, case.case) for case in result.cases}
-    figures = Figures(folder)
+    figures = Plates(folder)
     page = folder / "index.html"
     page.write_text(render(result, verdicts, figures), encoding="utf-8")
     return page
 
 
-class Figures:
-    """Saves each figure beside the page and hands back the HTML that embeds it."""
-
-    def __init__(self, folder: pathlib.Path) -> None:
-        self.folder = folder
-        self.n_saved = 0
-
-    def embed(self, figure, name: str, caption: str = "") -> str:
-        """File names count up, so that two cases of similar names never share one."""
-        png = figure_to_png(figure)
-        self.n_saved += 1
-        (self.folder / f"{self.n_saved:02d}-{slug(name)}.png").write_bytes(png)
-        return picture(png, name, caption)
-
-
-def slug(name: str) -> str:
-    """A file name of at most 60 safe characters."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] or "figure"
-
-
-def render(result: StudyResult, verdicts: Verdicts, figures: Figures) -> str:
+def render(result: StudyResult, verdicts: Verdicts, figures: Plates) -> str:
     """The whole page."""
     body = "".join(
         [
@@ -76,20 +58,17 @@ def render(result: StudyResult, verdicts: Verdicts, figures: Figures) -> str:
             trouble_section(result),
             curves_section(result, verdicts, figures),
             strips_section(result, figures),
+            snapshots_section(result, figures),
             rule_section(verdicts),
             values_section(result),
             time_section(result),
             origin_section(result),
         ]
     )
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(result.name)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
-    )
+    return document(result.name, body, scripts(figures.items))
 
 
-def curves_section(result: StudyResult, verdicts: Verdicts, figures: Figures) -> str:
+def curves_section(result: StudyResult, verdicts: Verdicts, figures: Plates) -> str:
     """A row of panels per group; the metrics that do not fit one row are folded beneath it."""
     parts = []
     for group, cases in _groups(result.cases).items():
@@ -98,14 +77,20 @@ def curves_section(result: StudyResult, verdicts: Verdicts, figures: Figures) ->
         if not metrics:
             continue
         shown = main_metrics(result, names)
-        row = curves_figure(result, names, shown, dict(verdicts))
-        parts.append(f"<h3>{escape(group)}</h3>\n" + figures.embed(row, f"curves {group}"))
+        parts.append(f"<h3>{escape(group)}</h3>\n{_curves(result, names, shown, verdicts, f'curves {group}', figures)}")
         rest = [metric for metric in metrics if metric not in shown]
         if rest:
-            more = curves_figure(result, names, rest, dict(verdicts))
-            parts.append(fold("More metrics", figures.embed(more, f"more metrics {group}")))
+            parts.append(fold("More metrics", _curves(result, names, rest, verdicts, f"more metrics {group}", figures)))
     note = f'<p class="soft">{escape(CURVES_CAPTION)}</p>\n'
     return f"<h2>Over the generations</h2>\n{''.join(parts)}{note}" if parts else ""
+
+
+def _curves(
+    result: StudyResult, cases: list[str], metrics: list[str], verdicts: Verdicts, name: str, figures: Plates
+) -> str:
+    still = curves_figure(result, cases, metrics, dict(verdicts))
+    live = live_curves(result, cases, metrics, dict(verdicts))
+    return figures.embed(still, name, live=live, data=["table.csv"])
 
 
 def _groups(cases: list[CaseInfo]) -> dict[str, list[CaseInfo]]:
@@ -115,7 +100,7 @@ def _groups(cases: list[CaseInfo]) -> dict[str, list[CaseInfo]]:
     return groups
 
 
-def strips_section(result: StudyResult, figures: Figures) -> str:
+def strips_section(result: StudyResult, figures: Plates) -> str:
     """Sample images of each trajectory, generation by generation; of each case one seed in sight, the others folded."""
     parts = [
         f"<div><h3>{escape(case.case)}</h3>\n{_case_strips(case, figures)}</div>\n"
@@ -127,7 +112,7 @@ def strips_section(result: StudyResult, figures: Figures) -> str:
     return f'<h2>Samples</h2>\n<p class="soft">{escape(STRIPS_NOTE)}</p>\n<div class="strips">{"".join(parts)}</div>\n'
 
 
-def _case_strips(case: CaseInfo, figures: Figures) -> str:
+def _case_strips(case: CaseInfo, figures: Plates) -> str:
     first, *others = [
         figures.embed(strip_figure(case, seed), f"samples {case.case} seed {seed}", f"seed {seed}")
         for seed in sorted(case.strips)

@@ -10,6 +10,7 @@ import numpy as np
 from mad_ray.analysis.curves import Curves, metrics_of, study_curves
 from mad_ray.analysis.limits import Interval, mean_interval, seed_band
 from mad_ray.analysis.names import label
+from mad_ray.analysis.phase import PhaseResult
 from mad_ray.analysis.study import CaseInfo, StudyResult
 from mad_ray.analysis.trend import spread
 from mad_ray.analysis.verdict import Direction, Verdict
@@ -193,7 +194,7 @@ def duration(seconds: float | None) -> str:
     return "{:,} h {} min".format(*divmod(round(seconds / 60), 60))
 
 
-def origin_section(result: StudyResult) -> str:
+def origin_section(result: StudyResult | PhaseResult) -> str:
     """What identifies the study, and what computed it."""
     identity = json.dumps(result.identity, indent=2, sort_keys=True, default=str, ensure_ascii=False)
     origin = fold("Versions, devices, totals", facts(result.provenance)) if result.provenance else ""

@@ -8,7 +8,7 @@ import numpy as np
 
 from mad_ray.analysis.study import CaseInfo
 from mad_ray.analysis.trend import spread
-from mad_ray.report.figures import INK, PAPER
+from mad_ray.report.axes import INK, PAPER
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

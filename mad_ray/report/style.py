@@ -20,6 +20,7 @@ th { text-align: left; font-weight: 600; font-size: .8rem; color: var(--soft); w
 th, td { padding: .6rem .8rem; border-bottom: 1px solid var(--line); vertical-align: top; }
 td.number, th.number { text-align: right; white-space: nowrap; }
 td small { display: block; }
+sub { line-height: 0; }
 .verdicts { background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow-x: auto; }
 .verdicts tr:last-child td, .verdicts tr.top td { border-bottom: 0; }
 .verdicts tr.top td { padding-bottom: .1rem; }
@@ -34,7 +35,12 @@ td small { display: block; }
 figure { margin: 0 0 1.2rem; width: fit-content; max-width: 100%; }
 figure img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
 .sheet { background: #fff; border: 1px solid var(--line); border-radius: 10px; padding: .8rem; }
-figcaption { margin: .4rem .2rem 0; }
+.sheet { overflow-x: auto; }
+.live, .hint, .awake .still { display: none; }
+.awake .hint { display: inline; }
+.awake .live { display: block; }
+figcaption { margin: .4rem .2rem 0; width: 0; min-width: calc(100% - .4rem); }
+a { color: var(--accent); } .files { white-space: nowrap; }
 .strips { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 1rem; }
 details { margin: .5rem 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
 summary { padding: .6rem .9rem; cursor: pointer; font-weight: 600; overflow-wrap: anywhere; }
@@ -45,5 +51,6 @@ details table th, details table td { padding: .3rem .6rem; font-size: .85rem; }
 .rule p { max-width: 90ch; }
 pre { margin: 0; font: .8rem/1.45 ui-monospace, "SF Mono", Menlo, Consolas, monospace; white-space: pre-wrap;
   overflow-wrap: anywhere; }
-@media print { body { background: #fff; } details { break-inside: avoid; } }
+@media print { .awake .still { display: block; } .awake .live, .awake .hint, .files { display: none; }
+  body { background: #fff; } details { break-inside: avoid; } }
 """

@@ -173,7 +173,7 @@ def test_points_drawn_twice_are_computed_once() -> None:
         ({"data": {"name": "mnist"}}, "data.path is missing"),
         ({"data": {"name": "mnist", "path": "/nowhere"}}, "data.path=/nowhere"),
         ({"family": "gaussain"}, "study.family.name=gaussain: unknown name; did you mean gaussian?"),
-        ({"family": {"name": "gaussian", "x": 1}}, "study.family.x: unknown key; remove it (known here: no settings)"),
+        ({"family": {"name": "gaussian", "x": 1}}, "study.family.x: unknown key; remove it (known here: draws)"),
         ({"metrics": {"names": ["fid"]}}, "study.metrics.names: unknown 'fid'"),
         ({"metrics": {"names": "recall"}}, "study.metrics.names="),
         ({"metrics": {"features": "lent"}}, "study.metrics.features='lent'"),

@@ -162,7 +162,7 @@ def test_an_override_of_bad_yaml_names_the_override(tmp_path: Path) -> None:
     ("override", "expected"),
     [
         ("study.nam=3", "study.nam: unknown key; did you mean name?"),
-        ("study.xyzzy=3", "study.xyzzy: unknown key; remove it (known here: cases, data"),
+        ("study.xyzzy=3", "study.xyzzy: unknown key; remove it (known here: baseline, cases, data"),
         ("stdy.name=3", "stdy: unknown key; did you mean study?"),
         ("run.thread=3", "run.thread: unknown key; did you mean threads?"),
         ("run.threads=two", "run.threads='two': input should be a valid integer (found text)"),

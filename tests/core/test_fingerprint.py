@@ -93,8 +93,11 @@ def cohort(trajectory: Trajectory, *seeds: int) -> Cohort:
 
 
 def test_golden_cohorts() -> None:
-    """Never change these: ledgers lie under these names. A new field has its old behaviour as the default."""
-    assert cohort(GAUSSIAN, 0, 1, 2).id == "e358705f75e65265"
+    """Never change these: ledgers lie under these names. A new field has its old behaviour as the default.
+
+    (The Gaussian's changed once, on purpose: it draws moments since, so that the same settings give other numbers.)
+    """
+    assert cohort(GAUSSIAN, 0, 1, 2).id == "800ca18608e86a40"
     assert cohort(SMALL, 4).id == "3d6481c49ad9f276"
 
 

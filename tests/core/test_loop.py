@@ -175,7 +175,7 @@ def test_presets_are_the_general_loop(n_r: int, n_s: int, n_ini: int, bias: floa
 def test_make_loop_takes_a_preset_or_the_fields_themselves() -> None:
     fields = {"n_initial": 5, "n_synthetic": 3, "bias": 0.5}
     assert make_loop({"kind": "fully_synthetic", **fields}) == make_loop(fields) == Loop(**fields)
-    assert set(PRESETS) == {"fully_synthetic", "synthetic_augmentation", "fresh_data"}
+    assert set(PRESETS) == {"fully_synthetic", "synthetic_augmentation", "fresh_data", "fresh_share"}
 
 
 @pytest.mark.parametrize("t", [0, -1])

@@ -14,6 +14,7 @@ from mad_ray.core.loop import Loop
 from mad_ray.core.manifest import Manifest
 from mad_ray.core.moments import Moments
 from mad_ray.core.samples import Event, Samples, concatenate
+from mad_ray.core.values import decode_rows
 from mad_ray.core.trajectory import Cohort, Trajectory
 from mad_ray.engine import publish, reference
 from mad_ray.engine.local import LocalRuntime
@@ -124,7 +125,7 @@ class Ran:
 
     def all_rows(self) -> list[dict]:
         ledger = Ledger(self.store, self.cohort)
-        return [row for m in self.manifests for row in json.loads(ledger.read_blob(m, m.metrics))]
+        return [row for m in self.manifests for row in decode_rows(ledger.read_blob(m, m.metrics))]
 
     def rows(self, seed: int) -> list[dict]:
         return [row for row in self.all_rows() if row["seed"] == seed]

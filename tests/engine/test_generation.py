@@ -90,14 +90,14 @@ def test_manifests_say_what_happened() -> None:
     ran = run(cohort_of("storing"))
     assert [(m.first, m.last) for m in ran.manifests] == [(1, 1), (2, 2), (3, 3)]
     for manifest in ran.manifests:
-        assert manifest.training == (compose(FRESH, manifest.first),)
+        assert manifest.training == compose(FRESH, manifest.last)
         assert manifest.identity == ran.cohort.identity
         told = manifest.provenance
         assert {"attempt", "started_s", "wall_s", "seconds", "n_bytes", "device", "threads", "versions"} <= told.keys()
         assert {"fit", "sample", "write", "measure"} <= told["seconds"].keys()
         assert told["n_bytes"] == sum(len(ran.store.get(blob_key(manifest, blob))) for blob in manifest.blobs())
     spans = run(study(*KINDS["redrawing"], FRESH, 23)).manifests
-    assert [(m.first, m.last) for m in spans] == [(1, 10), (11, 20), (21, 23)]
+    assert [(m.first, m.last) for m in spans] == [(1, 16), (17, 23)]
     assert all(not m.shards for m in spans), "what is cheap to redraw is not stored"
 
 

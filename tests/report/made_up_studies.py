@@ -1,6 +1,7 @@
 """Made-up studies that look like real ones."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -81,3 +82,45 @@ def study(rows: list, floors: list, cases: list[CaseInfo], name: str = "a study"
         cases=cases,
         provenance={"mad_ray": "0.1.0", "packages": {"numpy": "2.3"}, "devices": ["cpu"], "seconds": {"fit": 760.0}},
     )
+
+
+def grid_points(n: int, seed: int, alive: float = 1.0, spread: float = 0.05) -> np.ndarray:
+    """Samples [n, 2] of a 5x5 grid of modes, of which a share is alive."""
+    random = Keys((0,)).generator(0, f"points {seed} {alive:g}")
+    centres = np.stack(np.meshgrid(np.arange(-2.0, 3), np.arange(-2.0, 3)), -1).reshape(-1, 2)
+    chosen = centres[random.permutation(25)[: max(1, round(25 * alive))]]
+    return chosen[random.integers(len(chosen), size=n)] + spread * random.standard_normal((n, 2))
+
+
+def modes_study(n_seeds: int = 32) -> StudyResult:
+    """The paper's figures 14 and 15: 25 modes that die one after another, measured ever more sparsely."""
+    generations = sorted({round(t) for t in np.geomspace(1, 2000, 45)})
+    curves = {
+        "total_variance": lambda t: 2.0 * np.exp(-t / 9000),
+        "modal_variance": lambda t: 0.0025 * np.exp(-t / 300),
+        "modes_alive": lambda t: 25 * np.exp(-t / 900),
+        "recall": lambda t: 0.95 * np.exp(-t / 800),
+        "frechet": lambda t: 0.01 + t / 2000,
+    }
+    rows = [
+        row
+        for metric, curve in curves.items()
+        for row in rows_of("fully synthetic", metric, curve, n_seeds, 2000, 0.1)
+        if row[3] in generations
+    ]
+    snapshots = {
+        seed: {t: grid_points(500, seed, alive) for t, alive in ((1, 1.0), (200, 0.7), (2000, 0.2))} for seed in (0, 1)
+    }
+    case = info("fully synthetic", n_seeds, 2000, group="gmm on modes", snapshots=snapshots)
+    return study(rows, [], [replace(case, real_points=grid_points(500, 9))], "figure-15")
+
+
+def starts_study() -> StudyResult:
+    """The paper's figure 10: two starts, two biases; the limits of a bias meet."""
+    rows, cases = [], []
+    for n_initial, first in ((100, 31.8), (1000, 2.66)):
+        for bias, limit in ((1.0, 12.3), (0.8, 20.6)):
+            name = f"n_ini = {n_initial:,}, lambda = {bias:g}"
+            rows += rows_of(name, "w2_squared", lambda t, a=first, b=limit: b + (a - b) * 0.6 ** (t - 1), 32, 20, 0.04)
+            cases.append(info(name, 32, 20, group="gaussian on gaussian"))
+    return study(rows, [], cases, "figure-10")

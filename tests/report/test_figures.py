@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
+from mad_ray.analysis.curves import Curves
 from mad_ray.analysis.verdict import case_verdict
-from mad_ray.report.figures import curves_figure, figure_to_png, literal, looks, main_metrics
+from mad_ray.report.axes import literal, looks
+from mad_ray.report.figures import curves_figure, is_log_time, main_metrics
+from mad_ray.report.files import figure_to_pdf, figure_to_png
 from mad_ray.report.strips import MAX_ROWS, mosaic, strip_figure, strip_rows
-from tests.report.made_up_studies import digits_study, info, rows_of, study
+from tests.report.made_up_studies import digits_study, info, modes_study, rows_of, starts_study, study
 
 # A collapsed layout is only a warning of matplotlib's.
 pytestmark = pytest.mark.filterwarnings("error::UserWarning")
@@ -23,6 +26,53 @@ def test_the_first_panels_are_distance_precision_recall(digits):
     assert main_metrics(digits, ["augmented"]) == ["frechet", "precision", "recall"]
     rows = rows_of("g", "w2_squared", float, 1, 3, 0.0) + rows_of("g", "total_variance", float, 1, 3, 0.0)
     assert main_metrics(study(rows, [], [info("g", 1, 3)]), ["g"]) == ["w2_squared", "total_variance"]
+
+
+@pytest.mark.parametrize(
+    ("measured", "shown"),
+    [
+        (("frechet", "total_variance", "modal_variance", "recall", "modes_alive"),
+         ["total_variance", "modal_variance", "recall"]),
+        (("frechet", "total_variance", "modal_variance", "modes_alive"),
+         ["total_variance", "modal_variance", "modes_alive"]),
+        (("total_variation", "entropy", "missing_mass", "tail_mass", "support"),
+         ["support", "tail_mass", "missing_mass"]),
+    ],
+)  # fmt: skip
+def test_models_whose_modes_or_symbols_die_show_that_first(measured, shown):
+    rows = [row for metric in measured for row in rows_of("g", metric, float, 1, 3, 0.0)]
+    assert main_metrics(study(rows, [], [info("g", 1, 3)]), ["g"]) == shown
+
+
+def test_w2_has_a_log_axis_and_a_line_for_each_start():
+    _, (ax,) = panels(starts_study(), ["w2_squared"])
+    assert ax.get_yscale() == "log"
+    thick = [line for line in ax.lines if line.get_linewidth() == 2]
+    ends = sorted(float(line.get_ydata()[-1]) for line in thick)
+    assert ends[1] / ends[0] == pytest.approx(1, abs=0.06)
+    assert ends[3] / ends[2] == pytest.approx(1, abs=0.06)
+    assert thick[0].get_ydata()[0] > 10 * thick[2].get_ydata()[0]
+
+
+@pytest.mark.parametrize(
+    ("generations", "is_log"),
+    [
+        (np.arange(1, 2001), False),
+        (np.arange(1, 101, 5), False),
+        (np.unique(np.geomspace(1, 2000, 40).round()), True),
+        (np.array([1, 200, 2000]), True),
+        (np.array([1]), False),
+    ],
+)
+def test_time_is_logarithmic_where_long_and_measured_sparsely(generations, is_log):
+    assert is_log_time([Curves("recall", generations, np.ones((1, len(generations))))]) is is_log
+
+
+def test_a_long_sparse_study_of_many_seeds_draws():
+    result = modes_study()
+    figure, axes = panels(result, main_metrics(result, ["fully synthetic"]))
+    assert [ax.get_xscale() for ax in axes] == ["log"] * 3
+    assert figure_to_png(figure).startswith(b"\x89PNG")
 
 
 def test_a_distance_that_grows_tenfold_has_a_log_axis_and_shares_have_0_to_1(digits):
@@ -76,6 +126,14 @@ def test_png_carries_no_time_and_no_version(digits):
     assert b"tEXt" not in png
     assert b"tIME" not in png
     assert png == figure_to_png(panels(digits, ["frechet"])[0])
+
+
+def test_pdf_carries_no_time_and_text_stays_text(digits):
+    pdf = figure_to_pdf(panels(digits, ["frechet"])[0])
+    assert pdf.startswith(b"%PDF")
+    assert b"Date" not in pdf
+    assert b"FontFile2" in pdf
+    assert pdf == figure_to_pdf(panels(digits, ["frechet"])[0])
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -1,7 +1,10 @@
 """The terminal's table is aligned, complete and narrow enough."""
 
-from mad_ray.report.screen import verdict_table
+import pytest
+
+from mad_ray.report.screen import phase_table, verdict_table
 from tests.report.made_up_studies import digits_study, info, rows_of, study
+from tests.report.phase_samples import boundary_result, lines_result, map_result, memory_result, partial_map, result
 
 
 def test_one_aligned_line_per_case(digits):
@@ -40,3 +43,33 @@ def test_no_case_is_only_a_head():
 
 def test_one_seed_is_not_counted_as_seeds():
     assert " 5 " in verdict_table(digits_study(n_seeds=1, n_generations=5)).splitlines()[2]
+
+
+@pytest.mark.parametrize("build", [map_result, partial_map, boundary_result, lines_result, memory_result])
+def test_phase_tables_fit_120_columns_in_plain_text(build):
+    text = phase_table(build())
+    assert all(len(line) <= 120 for line in text.splitlines())
+    assert text.isascii()
+    assert "95 % intervals" in " ".join(text.split())
+    assert "nan" not in text
+
+
+def test_a_map_has_a_line_per_panel_with_its_counts():
+    study = map_result(6)
+    lines = phase_table(study).splitlines()
+    for panel in study.panel.values:
+        value = study.cells[study.cells["panel"] == panel]["value"]
+        (line,) = [line for line in lines if line.startswith(f"{panel:g} ")]
+        assert f"{(value >= 1).sum()} of {value.notna().sum()}" in line
+
+
+def test_a_boundary_has_a_line_per_place_and_thins_many():
+    small, large = boundary_result(4), boundary_result(12)
+    assert len([line for line in phase_table(small).splitlines() if "  admissible" in line]) == 20
+    lines = phase_table(large).splitlines()
+    assert len([line for line in lines if "  admissible" in line]) == 30
+    assert any("30 more in the report" in line for line in lines)
+
+
+def test_a_study_that_has_not_begun_says_so():
+    assert "Nothing has been computed yet." in phase_table(result([], [], n_cells=9, n_done=0))
