@@ -9,7 +9,8 @@ import pandas as pd
 from mad_ray.analysis.phase import PhaseResult
 from mad_ray.core.errors import InvalidInput
 
-FIELDS = {"loop.n_fresh": "n_fresh", "loop.bias": "bias"}
+NOWHERE = math.inf
+"""The n_r from which on something is admissible, if it is not at any that was studied."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,10 @@ def fresh_for_share(result: PhaseResult, share: float, bias: float | None) -> tu
     if math.isnan(first):
         none = Bound(math.nan, float(x[0]), float(x[-1]), "below")
         return none, none
-    start = Bound(first, found["high"][0], found["low"][0], "crossing" if first > x[0] else "above")
-    end = Bound(last, found["low"][1], found["high"][1], "crossing" if last < x[-1] else "above")
+    # By the worse end of the intervals it may be admissible nowhere that was studied: then the interval is open.
+    latest, earliest = (NOWHERE, 0.0) if math.isnan(found["low"][0]) else found["low"]
+    start = Bound(first, found["high"][0], latest, "crossing" if first > x[0] else "above")
+    end = Bound(last, earliest, found["high"][1], "crossing" if last < x[-1] else "above")
     return start, end
 
 
@@ -88,8 +91,8 @@ def fresh_for_synthetic(result: PhaseResult, n_synthetic: float, bias: float | N
         for end in ("value", "high", "low")
     )
     if math.isnan(value):
-        return Bound(math.nan, low, math.inf, "below")
-    return Bound(value, low, high, "crossing" if value > x[0] else "above")
+        return Bound(math.nan, low, NOWHERE, "below")
+    return Bound(value, low, NOWHERE if math.isnan(high) else high, "crossing" if value > x[0] else "above")
 
 
 def boundary_line(result: PhaseResult, bias: float | None) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import Any, Literal
 
-from pydantic import create_model
+from pydantic import Field, create_model
 
 from mad_ray.config.validate import unknown, validate
 from mad_ray.core.errors import InvalidInput
@@ -12,12 +12,19 @@ from mad_ray.data import SOURCES
 from mad_ray.families import FAMILIES
 from mad_ray.metrics.measure import Metrics
 
+OF_PRESETS: dict[str, tuple[type, str]] = {
+    "n": (int, "kind fresh_share only. n: rows of each D^t."),
+    "real_share": (float, "kind fresh_share only. p: the share of D^t that is new and real, in (0, 1]."),
+}
+"""What a preset takes that the Loop itself does not have: type, and help."""
+
 # Every number a preset or the plain Loop may be given; the preset itself says which it needs.
 LoopInput: Any = create_model(
     "LoopInput",
     __config__={"extra": "forbid", "strict": True},
     kind=(Literal[tuple(PRESETS)] | None, None),
     **{f.name: (f.type | None, None) for f in fields(Loop)},  # type: ignore[call-overload,operator]
+    **{name: (kind | None, Field(None, description=text)) for name, (kind, text) in OF_PRESETS.items()},
 )
 
 
@@ -39,6 +46,9 @@ def make_metrics(block: Any, path: str) -> Metrics:
 def loop_of(block: Any, path: str) -> Loop:
     """A Loop from a preset and its numbers, or from the Loop's own numbers."""
     given = validate(LoopInput, block, path).model_dump(exclude_none=True)
+    if given.get("kind") != "fresh_share":
+        for name in OF_PRESETS.keys() & given.keys():
+            raise InvalidInput(f"{path}.{name} goes with kind fresh_share only; remove it, or change the kind")
     try:
         return make_loop(given)
     except TypeError as error:

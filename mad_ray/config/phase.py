@@ -208,7 +208,7 @@ class Phase:
 
 def _is_without_real(loop: dict[str, Any]) -> bool:
     """Told by the settings: a fresh data loop at n_r = 0 would be refused for its empty D^1, which explains nothing."""
-    return loop.get("kind", "fresh_data") == "fresh_data" and loop.get("n_fresh") == 0 and not loop.get("n_fixed")
+    return (loop.get("kind") or "fresh_data") == "fresh_data" and loop.get("n_fresh") == 0 and not loop.get("n_fixed")
 
 
 def _no_limit(label: str) -> InvalidInput:

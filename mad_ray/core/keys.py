@@ -38,6 +38,10 @@ class Keys:
         """NumPy's generator (Philox, keyed with 128 bits) at the start of the stream."""
         return np.random.Generator(np.random.Philox(key=int.from_bytes(self.bits(b, *index)[:16], "little")))
 
+    def quick(self, b: int, *index: Part) -> np.random.Generator:
+        """Another generator (SFC64) at the start of the stream: a third faster where millions of normals are drawn."""
+        return np.random.Generator(np.random.SFC64(int.from_bytes(self.bits(b, *index)[:16], "little")))
+
     def seed(self, b: int, *index: Part) -> int:
         """A 63-bit seed for generators that take one integer, such as torch's."""
         return int.from_bytes(self.bits(b, *index)[:8], "little") >> 1

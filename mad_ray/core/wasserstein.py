@@ -47,6 +47,10 @@ def singular_values(x: np.ndarray) -> np.ndarray:
 
 
 def _looks_safe(x: np.ndarray) -> np.ndarray:
-    """Whether it is worth the try, [B]: of triangles the diagonal bounds how far singular values are apart."""
-    diagonal = np.abs(np.diagonal(x, axis1=1, axis2=2))
-    return diagonal.min(axis=1) ** 2 > _SAFE * diagonal.max(axis=1) ** 2
+    """Whether eigenvalues are worth the try, [B].
+
+    The smallest singular value is at most as long as the shortest column, the largest at least as the longest one (rows
+    instead, if those are fewer).
+    """
+    squares = (x * x).sum(axis=1 if x.shape[1] >= x.shape[2] else 2)
+    return squares.min(axis=1) > _SAFE * squares.max(axis=1)

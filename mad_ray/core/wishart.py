@@ -45,7 +45,7 @@ def drawn_moments(mean: np.ndarray, root: np.ndarray | None, start: int, stop: i
     for low in range(0, many, together):
         part = range(low, min(low + together, many))
         of = slice(part.start, part.stop)
-        z, below, chi = _draw(n, d, rank, [keys.generator(b, start, stop) for b in part])
+        z, below, chi = _draw(n, d, rank, [keys.quick(b, start, stop) for b in part])
         one = root if root is None or root.ndim == 1 or len(root) == 1 else root[of]
         shift[of] = _times(one, z[:, :, None])[:, :, 0]
         bartlett = _bartlett(below, chi, d)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mad_ray.core.stopping import loop_memory
 from mad_ray.core.trajectory import Cohort, Trajectory, cohorts_of
 from mad_ray.engine.settle import is_finished
 from mad_ray.ledger.ledger import Ledger
@@ -41,7 +42,7 @@ def plan_cohorts(trajectories: Sequence[Trajectory]) -> list[Cohort]:
 
 
 def pack_cohorts(cohorts: Sequence[Cohort], max_concurrent: int) -> list[Pack]:
-    """Trials, longest first: dear cohorts alone, cheap ones dealt into as many packs as run at once.
+    """Trials, longest first: dear cohorts alone, cheap ones shared out among as many packs as run at once.
 
     Starting a trial costs seconds, a generation of a cheap cohort milliseconds. Of thousands of cells there are some
     packs more, so that none waits long for the last.
@@ -51,8 +52,26 @@ def pack_cohorts(cohorts: Sequence[Cohort], max_concurrent: int) -> list[Pack]:
     cheap = [cohort for cohort in unique if cohort.head.family.redraw]
     dear.sort(key=lambda cohort: -cohort.n_generations)
     n_packs = max_concurrent * min(MAX_ROUNDS, max(1, len(cheap) // (max_concurrent * PACK_CELLS)))
-    packs = [tuple(cheap[i::n_packs]) for i in range(n_packs)]
-    return [*((cohort,) for cohort in dear), *(pack for pack in packs if pack)]
+    packs: list[list[Cohort]] = [[] for _ in range(n_packs)]
+    filled = [0.0] * n_packs
+    for cohort in sorted(cheap, key=effort, reverse=True):
+        # The longest first, each to whoever has least to do.
+        i = filled.index(min(filled))
+        packs[i].append(cohort)
+        filled[i] += effort(cohort)
+    return [*((cohort,) for cohort in dear), *(tuple(pack) for pack in packs if pack)]
+
+
+def effort(cohort: Cohort) -> float:
+    """How long a cheap cohort takes, beside others of its study: generations, seeds, and summaries drawn in each.
+
+    A cell takes as many generations as its loop needs to forget: some dozen, and some times its memory.
+    """
+    loop, n = cohort.head.loop, float(cohort.n_generations)
+    if cohort.head.until is not None:
+        memory = loop_memory(loop)
+        n = min(n, cohort.head.until.min_generations + (n if memory is None else 8 * memory))
+    return n * len(cohort.seeds) * (2 + min(loop.memory, n))
 
 
 def progress_of(cohort: Cohort, store: Store) -> Progress:

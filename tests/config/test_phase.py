@@ -257,7 +257,10 @@ def test_a_baseline_that_cannot_be_is_one_line(n: dict[str, Any], words: str) ->
         ({"metrics": {"names": ["support"]}}, "family=gaussian does not measure support"),
         ({"map": {"value": "n_r"}}, "study.map.value='n_r'"),
         ({"map": {"level": math.nan}}, "study.map.level=nan: expected a number"),
-        ({"data": "digits", "family": "ddpm", "n_generations": 16}, "family=ddpm does not measure w2_squared"),
+        (
+            {"data": "digits", "family": "ddpm", "n_generations": 16, "metrics": {"n": 100}},
+            "family=ddpm does not measure w2_squared",
+        ),
         ({"data": "digits", "family": "ddpm"}, "n_r=20, n_s=0: fresh data exhausted at t=61"),
     ],
 )
