@@ -52,6 +52,9 @@ bench: $(VENV)/.installed-dev ## print the benchmarks' ratios
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/ddpm.py
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/gaussian.py
+	$(BIN)/python benchmarks/gmm.py
+	$(BIN)/python benchmarks/boundary.py
 
 clean: ## remove the environment and what runs left
 	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache

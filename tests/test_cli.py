@@ -21,7 +21,7 @@ from mad_ray.cli import main
 from mad_ray.families.gaussian import Gaussian
 from mad_ray.ledger import memory
 
-COMMANDS = ("run", "plan", "status", "report", "verify", "gc", "doctor", "schema")
+COMMANDS = ("run", "plan", "status", "report", "verify", "gc", "advise", "doctor", "schema")
 STUDY = """
 study:
   name: tiny

@@ -1,6 +1,5 @@
 """Maps and boundaries from the command line to the report: values agree with theory, and nothing is computed twice."""
 
-import json
 import re
 import shutil
 from collections.abc import Callable
@@ -8,100 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
-import yaml
 
 from mad_ray.analysis.crossing import crossings_of_grid
 from mad_ray.analysis.phase_table import read_phase
 from mad_ray.analysis.theory import fresh_limit_moments, fresh_limit_ratio
-from mad_ray.cli import main
 from mad_ray.config.load import merge
 from mad_ray.families import Gaussian, Gmm
 from mad_ray.ledger.open import open_store
+from tests.phase_studies import BOUNDARY, GRID, boundaries_of, call, cells_of, finish, refused, results, write
 
 Z = 1.96
-GRID: dict[str, Any] = {
-    "name": "grid",
-    "title": "Three by three",
-    "kind": "grid",
-    "n_generations": 512,
-    "seeds": 8,
-    "data": {"name": "gaussian", "d": 10},
-    "family": "gaussian",
-    "metrics": {"names": ["w2_squared"], "per_octave": 8},
-    "loop": {"kind": "fresh_data", "bias": 1.0},
-    "map": {
-        "x": {"field": "loop.n_fresh", "values": [100, 200, 400]},
-        "y": {"field": "loop.n_synthetic", "values": [0, 50, 400]},
-    },
-    "limit": {"half_width": 0.08, "drift": 0.04},
-    "baseline": {"n": {"log": [20, 2000, 16]}, "seeds": 64},
-}
-BOUNDARY = merge(
-    GRID,
-    {
-        "name": "boundary",
-        "kind": "boundary",
-        "loop": {"bias": 0.7},
-        "map": {
-            "x": {"values": [50, 100, 200]},
-            "y": {"field": "loop.n_synthetic", "values": [10, 1000]},
-        },
-        "limit": {"half_width": 0.05, "drift": 0.02},
-        "search": {"tolerance": 0.08, "batch": 4, "budget": 40},
-    },
-)
-
-
-def write(folder: Path, study: dict[str, Any]) -> str:
-    run = {"runtime": "local", "store": str(folder / "store"), "output": str(folder / "{study}")}
-    path = folder / f"{study['name']}.yaml"
-    path.write_text(yaml.safe_dump({"study": study, "run": run}))
-    return str(path)
-
-
-def call(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
-    """(exit code, stdout, stderr) of a command, in this process."""
-    capsys.readouterr()
-    code = main(argv)
-    out, err = capsys.readouterr()
-    return code, out, err
-
-
-def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
-    """The one line on stderr of a command that exits with 2."""
-    code, _, err = call(capsys, *argv)
-    assert code == 2
-    assert err.startswith("mad-ray: ")
-    assert err.count("\n") == 1, err
-    return err
-
-
-def results(folder: Path) -> dict[str, Any]:
-    """What must be the same however a study was run: contents of manifests (hashes of all data in them), and rounds."""
-    found: dict[str, Any] = {}
-    for path in sorted((folder / "store").rglob("*.json")):
-        key = str(path.relative_to(folder / "store"))
-        if "/ledger/" in key:
-            found[key] = json.loads(path.read_text())["content"]
-        elif "/rounds/" in key:
-            found[key] = path.read_bytes()
-    return found
-
-
-def cells_of(folder: Path, name: str) -> pd.DataFrame:
-    return pd.read_csv(folder / name / "report" / "cells.csv")
-
-
-def boundaries_of(folder: Path, name: str) -> pd.DataFrame:
-    return pd.read_csv(folder / name / "report" / "boundaries.csv")
-
-
-def finish(folder: Path, *studies: dict[str, Any]) -> Path:
-    for study in studies:
-        assert main(["run", write(folder, study)]) == 0
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -250,17 +166,17 @@ def test_no_crossing_is_an_answer(tmp_path: Path, capsys) -> None:
     assert "admissible up to n_s = 1,000 (no crossing)" in out
 
 
-def interrupt_after(monkeypatch: pytest.MonkeyPatch, n_fits: int, kind: type = Gaussian) -> None:
-    """As if somebody pressed Ctrl-C in that fit."""
-    fit, seen = kind.fit, []
+def interrupt(monkeypatch: pytest.MonkeyPatch, when: Callable[[int, Any], bool]) -> None:
+    """As if somebody pressed Ctrl-C in a fit. when: told how many fits there were, and the training set."""
+    fit, seen = Gaussian.fit, []
 
     def interrupted(self, data, keys, progress):
         seen.append(keys.path)
-        if len(seen) == n_fits:
+        if when(len(seen), data):
             raise KeyboardInterrupt
         return fit(self, data, keys, progress)
 
-    monkeypatch.setattr(kind, "fit", interrupted)
+    monkeypatch.setattr(Gaussian, "fit", interrupted)
 
 
 @pytest.mark.parametrize("n_fits", [5, 300])
@@ -270,7 +186,7 @@ def test_a_boundary_interrupted_anywhere_ends_as_if_it_had_not_been(
     """In the baseline, and in a later round."""
     config = write(tmp_path, BOUNDARY)
     with monkeypatch.context() as patch:
-        interrupt_after(patch, n_fits)
+        interrupt(patch, lambda n, data: n == n_fits)
         code, _, err = call(capsys, "run", config)
     assert code == 130
     assert "the same command goes on" in err
@@ -286,13 +202,14 @@ def test_a_boundary_interrupted_anywhere_ends_as_if_it_had_not_been(
 def test_a_map_interrupted_loses_the_cell_in_flight_only(grid: Path, tmp_path: Path, capsys, monkeypatch) -> None:
     config = write(tmp_path, GRID)
     with monkeypatch.context() as patch:
-        interrupt_after(patch, 16 + 100)
+        interrupt(patch, lambda n, data: data.n == 200 + 50)
         assert call(capsys, "run", config)[0] == 130
-    left = results(tmp_path)
-    assert 16 < len(left) < 25
+    left = [content for key, content in results(tmp_path).items() if "/ledger/" in key]
+    n_cells = sum("until" in content["identity"] for content in left)
+    assert 1 <= n_cells <= 8
     code, out, _ = call(capsys, "status", config)
     assert code == 0
-    assert f"{len(left) - 16} of 9 cells done" in out
+    assert f"{n_cells} of 9 cells done" in out
     assert "not finished" in out
     assert call(capsys, "run", config)[0] == 0
     assert results(tmp_path) == results(grid)
@@ -399,7 +316,7 @@ def test_a_boundary_goes_round_a_cell_that_fails(boundary: Path, tmp_path: Path,
     assert f"FAILED  {first.case}" in out
     found = boundaries_of(tmp_path, "boundary")
     assert (found["kind"] == "crossing").sum() >= 2, "the others are known"
-    assert call(capsys, "run", config)[0] == 0, "tried again, and this time it works"
+    assert len(cells_of(tmp_path, "boundary")) > 1, "and the failed one was asked for once"
 
 
 # Impossible requests end with one line; which and how: tests/config/test_phase.py.
@@ -487,7 +404,7 @@ DDPM = {
         "y": {"field": "loop.n_synthetic", "values": [0, 4]},
     },
     "limit": {"metric": "frechet", "half_width": 0.9, "drift": 0.9, "min_generations": 8},
-    "search": {"rises": True, "tolerance": 0.5, "batch": 2, "budget": 3},
+    "search": {"rises": True, "tolerance": 0.5, "batch": 1, "budget": 2},
 }
 
 
@@ -496,7 +413,7 @@ def test_a_boundary_of_a_family_that_stores_samples(tmp_path: Path, capsys) -> N
     finish(tmp_path, DDPM)
     config = write(tmp_path, DDPM)
     cells = cells_of(tmp_path, "images")
-    assert 2 <= len(cells) <= 3
+    assert len(cells) == 2
     assert (cells["generations"] == 8).all()
     assert np.isfinite(cells["value"]).all()
     assert set(boundaries_of(tmp_path, "images")["x"]) == {4, 8}

@@ -9,6 +9,7 @@ import pytest
 from mad_ray.cli import build_parser
 from mad_ray.config import expand, parse_config
 from mad_ray.config.load import parse_yaml
+from mad_ray.config.phase import Phase
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -21,10 +22,10 @@ def commands() -> list[str]:
 
 
 def test_the_studies_of_the_readme_are_valid():
-    studies = [text for kind, text in BLOCKS if kind == "yaml"]
-    assert studies
-    for text in studies:
-        assert len(expand(parse_config(parse_yaml(text, "README.md")))) == 10
+    curves, a_map = [parse_config(parse_yaml(text, "README.md")) for kind, text in BLOCKS if kind == "yaml"]
+    assert len(expand(curves)) == 10
+    assert len(Phase(a_map).points) == 200
+    assert all(Phase(a_map).trajectories(point) for point in Phase(a_map).corners())
 
 
 @pytest.mark.parametrize("command", commands())

@@ -31,7 +31,7 @@ def read_phase(store: Store, name: str) -> PhaseResult:
         name=name,
         title=document["title"],
         kind=document["kind"],
-        value=settings["value"],
+        value=limit.metric if settings["value"] == "limit" else settings["value"],
         metric=limit.metric,
         level=settings["level"],
         **axes,  # type: ignore[arg-type]

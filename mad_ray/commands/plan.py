@@ -1,5 +1,6 @@
 """mad-ray plan: what a study comes to, before anything starts."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,10 +8,9 @@ import numpy as np
 from mad_ray.commands.session import Session, open_session
 from mad_ray.config.phase import Phase
 from mad_ray.core.loop import describe
-from mad_ray.core.stopping import rule_in_words
 from mad_ray.core.trajectory import Cohort
 from mad_ray.engine.generation import n_published
-from mad_ray.engine.plan import Progress, pack_cohorts, progress_of
+from mad_ray.engine.plan import Progress, effort, pack_cohorts, progress_of
 
 
 def plan(config: str, overrides: Sequence[str]) -> int:
@@ -36,9 +36,12 @@ def _say_map(session: Session, phase: Phase) -> None:
         if axis is not None:
             n = "searched" if phase.kind == "boundary" and name == "y" else f"{len(axis.values)} values"
             print(f"  {name}: {axis.field} ({axis.label}) from {axis.values[0]:g} to {axis.values[-1]:g}, {n}")
-    head = phase.trajectories(phase.corners()[0])[0]
+    corner = phase.trajectories(phase.corners()[0])
+    head, n_seeds = corner[0], len(corner)
     print(
-        f"  {head.family.name} on {head.data.name}; {phase.value} of {phase.limit.metric}; {rule_in_words(phase.limit)}"
+        f"  {head.family.name} on {head.data.name}; {phase.value} of {phase.limit.metric}, {n_seeds} seeds, "
+        f"to {phase.limit.half_width:.1%} (half-width of the limit's 95 % interval), "
+        f"at most {head.n_generations:,} generations a cell"
     )
     n_baseline = sum("point" not in case for case in session.document["cases"])
     cells = (
@@ -67,12 +70,18 @@ def _say_totals(session: Session, found: dict[str, Progress]) -> None:
     packs = pack_cohorts(unfinished, settings.max_concurrent)
     print(
         f"{len(session.trajectories)} trajectories in {len(session.cohorts)} ledgers; "
-        f"to do: {sum(c.n_generations - found[c.id].n_done for c in unfinished)} generations in {len(packs)} trials, "
+        f"to do: {_left(session, unfinished, found)} in {len(packs)} trials, "
         f"{min(settings.max_concurrent, max(1, len(packs)))} at once"
     )
     print(f"samples to store: about {_bytes(sum(_sample_bytes(c, found[c.id]) for c in unfinished))}, and the models")
     what = "time of the baseline" if session.phase is not None and session.phase.kind == "boundary" else "time"
     print(f"{what}: {_time(session.cohorts, unfinished, found, settings.max_concurrent)}")
+
+
+def _left(session: Session, unfinished: Sequence[Cohort], found: dict[str, Progress]) -> str:
+    if session.phase is not None:
+        return f"{len(unfinished):,} of them"
+    return f"{sum(c.n_generations - found[c.id].n_done for c in unfinished):,} generations"
 
 
 def _sample_bytes(cohort: Cohort, progress: Progress) -> int:
@@ -85,21 +94,23 @@ def _sample_bytes(cohort: Cohort, progress: Progress) -> int:
 
 
 def _time(cohorts: Sequence[Cohort], unfinished: Sequence[Cohort], found: dict[str, Progress], at_once: int) -> str:
-    """At the pace of what the ledgers hold: a cohort's own, else that of the study's cohorts of the same family."""
+    """At the pace of what the ledgers hold: seconds of a family per unit of effort."""
     if not unfinished:
         return "nothing left to do"
-    total = 0.0
-    paces: dict[str, list[float]] = {}
+    spent: defaultdict[str, float] = defaultdict(float)
+    made: defaultdict[str, float] = defaultdict(float)
     for cohort in cohorts:
-        paces.setdefault(cohort.head.family.name, [])
-        if (seconds := found[cohort.id].seconds) is not None:
-            paces[cohort.head.family.name].append(seconds)
+        progress, family = found[cohort.id], cohort.head.family.name
+        if progress.seconds is not None:
+            spent[family] += progress.seconds * progress.n_done
+            made[family] += effort(cohort) * (1.0 if progress.is_finished else progress.n_done / cohort.n_generations)
+    total = 0.0
     for cohort in unfinished:
-        known = paces[cohort.head.family.name]
-        pace = found[cohort.id].seconds or (sum(known) / len(known) if known else None)
-        if pace is None:
-            return f"unknown until a first generation of {cohort.head.family.name} is committed; run, and plan again"
-        total += pace * (cohort.n_generations - found[cohort.id].n_done)
+        family = cohort.head.family.name
+        if not made[family]:
+            return f"unknown until a first generation of {family} is committed; run, and plan again"
+        left = 1.0 - found[cohort.id].n_done / cohort.n_generations
+        total += effort(cohort) * left * spent[family] / made[family]
     return f"about {total / min(at_once, len(unfinished)) / 60:.1f} minutes at the pace so far"
 
 

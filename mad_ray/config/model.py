@@ -36,6 +36,8 @@ class AxisSettings(BaseModel):
     """[low, high, how many], evenly spaced in the logarithm; whole numbers where both ends are."""
     linear: tuple[int | float, ...] | None = None
     """[low, high, how many], evenly spaced; whole numbers where both ends are."""
+    scale: Literal["log", "linear"] | None = None
+    """How it is drawn, and searched; left out: as spaced, and `values` beyond a factor of 20 by logarithms."""
 
 
 class AxisValues(BaseModel):

@@ -234,9 +234,12 @@ def axis(settings: AxisSettings, path: str) -> AxisPoints:
         values = tuple(sorted(set(numbers)))
         if not values:
             raise InvalidInput(f"{path}.values is empty; give at least one")
-        ratio = values[-1] / values[0] if values[0] > 0 else 0
-        return AxisPoints(settings.field, values, ratio > 20)
-    return AxisPoints(settings.field, _spaced(numbers, f"{path}.{kind}", is_log=kind == "log"), kind == "log")
+        is_log = values[0] > 0 and values[-1] / values[0] > 20
+    else:
+        values, is_log = _spaced(numbers, f"{path}.{kind}", is_log=kind == "log"), kind == "log"
+    if settings.scale == "log" and values[0] <= 0:
+        raise InvalidInput(f"{path}.scale=log with a value of {values[0]:g}: give values above 0, or scale: linear")
+    return AxisPoints(settings.field, values, is_log if settings.scale is None else settings.scale == "log")
 
 
 def _spaced(numbers: tuple[float, ...], path: str, is_log: bool) -> tuple[float, ...]:

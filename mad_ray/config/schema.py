@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 from mad_ray.config.blocks import LoopInput
 from mad_ray.config.model import Config
 from mad_ray.core.loop import Loop
+from mad_ray.core.stopping import Limit
 from mad_ray.data import SOURCES
 from mad_ray.families import FAMILIES
 from mad_ray.metrics.measure import Metrics
@@ -20,6 +21,7 @@ def json_schema() -> dict[str, Any]:
     study["data"] = _choice(SOURCES, study["data"])
     study["family"] = _choice(FAMILIES, study["family"])
     study["loop"] = {**_loop_schema(), "description": study["loop"]["description"]}
+    study["limit"] = {**_plain(Limit), "description": study["limit"]["description"]}
     study["metrics"] = {**_plain(Metrics), "description": study["metrics"]["description"]}
     study["cases"]["additionalProperties"] = {
         "type": "object",
@@ -28,7 +30,8 @@ def json_schema() -> dict[str, Any]:
     }
     schema["properties"]["extends"] = {"type": "string", "description": "A config to start from, relative to this one."}
     # A child of `extends` may leave out what its base says.
-    schema["$defs"]["StudySettings"].pop("required", None)
+    for name in ("StudySettings", "MapSettings", "AxisSettings"):
+        schema["$defs"][name].pop("required", None)
     schema.pop("required", None)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "mad_ray study", **schema}
 

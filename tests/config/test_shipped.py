@@ -14,8 +14,13 @@ import jsonschema
 import pytest
 import yaml
 
-from mad_ray.config import expand, json_schema, load_config, parse_config
+from mad_ray.commands.session import session_of
+from mad_ray.config import json_schema, load_config, parse_config
+from mad_ray.core.errors import InvalidInput
+from mad_ray.core.fingerprint import digest
 from mad_ray.core.loop import Loop
+from mad_ray.core.stopping import Limit
+from mad_ray.core.trajectory import Cohort
 from mad_ray.data import SOURCES
 from mad_ray.engine.plan import plan_cohorts
 from mad_ray.families import FAMILIES
@@ -23,6 +28,9 @@ from mad_ray.metrics.measure import Metrics
 
 ROOT = Path(__file__).parents[2] / "configs"
 CONFIGS = sorted(ROOT.rglob("*.yaml"))
+BASES = [ROOT / "paper" / "gaussian.yaml"]
+"""What others extend, and what is no study by itself."""
+STUDIES = [path for path in CONFIGS if path not in BASES]
 GOLDEN = Path(__file__).with_name("golden.json")
 DEFAULTS = Path(__file__).with_name("defaults.json")
 
@@ -32,11 +40,23 @@ def name_of(path: Path) -> str:
 
 
 def cohorts_of(path: Path) -> dict[str, list[str]]:
-    """case -> ids of its cohorts."""
+    """case -> ids of its cohorts; of maps one digest for all cells, or of a boundary for those at its corners."""
+    session = session_of(parse_config(load_config(path, ["run.store=memory://shipped"])))
+    if session.phase is not None:
+        cells = [plan_cohorts(session.phase.trajectories(point)) for point in session.points.values()]
+        baseline = plan_cohorts(session.phase.baseline())
+        return {
+            f"{len(cells)} cells": [digest_of([cohort for cell in cells for cohort in cell])],
+            f"baseline of {len(baseline)}": [digest_of(baseline)],
+        }
     found: dict[str, list[str]] = {}
-    for cohort in plan_cohorts(expand(parse_config(load_config(path)))):
+    for cohort in session.cohorts:
         found.setdefault(cohort.case, []).append(cohort.id)
     return found
+
+
+def digest_of(cohorts: list[Cohort]) -> str:
+    return digest(sorted(cohort.id for cohort in cohorts))[:16]
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=name_of)
@@ -44,7 +64,7 @@ def test_it_fits_the_schema(path: Path) -> None:
     jsonschema.validate(yaml.safe_load(path.read_text(encoding="utf-8")), json_schema())
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=name_of)
+@pytest.mark.parametrize("path", STUDIES, ids=name_of)
 def test_its_ledgers_keep_their_names(path: Path) -> None:
     """A new name would orphan what is computed; where that is meant, see above."""
     golden = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
@@ -57,7 +77,26 @@ def test_its_ledgers_keep_their_names(path: Path) -> None:
 
 def test_the_table_names_no_config_that_is_gone() -> None:
     golden = json.loads(GOLDEN.read_text())
-    assert golden.keys() <= {name_of(path) for path in CONFIGS}
+    assert golden.keys() <= {name_of(path) for path in STUDIES}
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=name_of)
+def test_it_says_what_to_expect(path: Path) -> None:
+    assert path.read_text(encoding="utf-8").startswith("# ")
+    assert "# Expected" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", BASES, ids=name_of)
+def test_a_base_is_extended_and_no_study_by_itself(path: Path) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        session_of(parse_config(load_config(path, ["run.store=memory://shipped"])))
+    assert "\n" not in str(caught.value)
+    parents = {
+        (child.parent / parent).resolve()
+        for child in STUDIES
+        if (parent := yaml.safe_load(child.read_text(encoding="utf-8")).get("extends"))
+    }
+    assert path in parents
 
 
 def test_defaults_never_change_silently() -> None:
@@ -67,6 +106,7 @@ def test_defaults_never_change_silently() -> None:
     """
     kinds = [*SOURCES.values(), *FAMILIES.values(), Metrics]
     found = {kind.__name__: {f.name: f.default for f in fields(kind)} for kind in kinds}
+    found["Limit"] = {f.name: f.default for f in fields(Limit) if f.default is not MISSING}
     found["Loop"] = {f.name: f.default for f in fields(Loop) if f.default is not MISSING}
     found = json.loads(json.dumps(found))
     if os.environ.get("MAD_RAY_UPDATE_GOLDEN"):
@@ -94,6 +134,12 @@ def test_the_schema_is_one() -> None:
         {"study": {"name": "a", "family": {"name": "ddpm", "steps": 3}}},
         {"study": {"name": "a", "metrics": {"featurs": "lenet"}}},
         {"study": {"name": "a", "cases": {"x": {"lop": {}}}}},
+        {"study": {"kind": "heat"}},
+        {"study": {"map": {"x": {"field": "loop.n"}, "z": {}}}},
+        {"study": {"search": {"batch": 0}}},
+        {"study": {"limit": {"half_widht": 0.1}}},
+        {"study": {"baseline": {"seeds": 1}}},
+        {"study": {"loop": {"real_share": "much"}}},
         {"run": {"threads": 0}},
         {"run": {"runtime": "rya"}},
     ],
@@ -113,6 +159,8 @@ def test_every_field_is_explained() -> None:
         for option in study[block]["anyOf"]
         if "properties" in option
     ]
+    blocks += [study["limit"]["properties"]]
+    blocks += [SCHEMA["$defs"][name]["properties"] for name in SCHEMA["$defs"]]
     for block in blocks:
         silent = [
             name for name, field in block.items() if name not in ("name", "kind") and not field.get("description")
