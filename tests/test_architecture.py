@@ -63,6 +63,7 @@ LIGHT = (
     "mad_ray",
     "mad_ray.cli",
     "mad_ray.config",
+    "mad_ray.config.phase",
     "mad_ray.core.manifest",
     "mad_ray.data",
     "mad_ray.families",

@@ -15,6 +15,7 @@ from mad_ray.analysis.theory import fresh_limit_moments, fresh_limit_ratio
 from mad_ray.config.load import merge
 from mad_ray.families import Gaussian, Gmm
 from mad_ray.ledger.open import open_store
+from mad_ray.ledger.studies import read_study
 from tests.phase_studies import BOUNDARY, GRID, boundaries_of, call, cells_of, finish, refused, results, write
 
 Z = 1.96
@@ -247,6 +248,25 @@ def test_a_flipped_bit_in_a_round_is_found(copy: Path, capsys) -> None:
     assert out.count("BAD") == 1
     for command in ("status", "report", "run"):
         assert "studies/boundary/rounds/00001.json" in refused(capsys, command, config)
+
+
+def test_gc_knows_the_cells_of_every_round(copy: Path, capsys) -> None:
+    config, before = str(copy / "boundary.yaml"), results(copy)
+    last = read_phase(open_store(str(copy / "store")), "boundary").cells["case"].iloc[-1]
+    (folder,) = [key.split("/")[1] for key, case in cases_of(copy).items() if case == last]
+    dead = copy / "store" / "cohorts" / folder / "attempts" / "000001-dead" / "models.safetensors"
+    dead.parent.mkdir()
+    dead.write_bytes(b"12345")
+    assert "deleted 1 objects, 5 bytes" in call(capsys, "gc", config, "--grace-s", "0")[1]
+    assert not dead.exists()
+    assert results(copy) == before
+    assert "; 0 bad" in call(capsys, "verify", config)[1]
+
+
+def cases_of(folder: Path) -> dict[str, str]:
+    """cohorts/ID -> the case of a study's document, or of its rounds."""
+    document = read_study(open_store(str(folder / "store")), "boundary")
+    return {f"cohorts/{cohort['id']}": case["case"] for case in document["cases"] for cohort in case["cohorts"]}
 
 
 def test_a_longer_search_is_another_study(copy: Path, capsys) -> None:

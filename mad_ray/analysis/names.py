@@ -33,7 +33,9 @@ SHARES = ("precision", "recall", "coverage", "high_quality", "head_alive", "body
 """Metrics between 0 and 1."""
 LOG_METRICS = ("w2_squared",)
 """Metrics that the paper draws on a log axis, however little they span."""
-COLLAPSES = ("precision", "recall", "coverage", "total_variance")
+COLLAPSES = (
+    "precision", "recall", "coverage", "total_variance", "trace_ratio", "modal_variance", "modes_alive", "support"
+)  # fmt: skip
 """Metrics that near zero where a model has collapsed."""
 PANELS = (
     ("modal_variance", ("total_variance", "modal_variance", "recall", "modes_alive")),

@@ -104,8 +104,9 @@ def most_admissible(d: int, bias: float) -> float:
     """The n_s at which n_e / n_r crosses 1 as n_r -> infinity, for lambda < 1: there the admissible n_s stops growing.
 
     (4 (2 - lambda) + (d + 1) (1/2 + 3/2 lambda - lambda^2)) / (1 - lambda)^2, about d / (1 - lambda)^2. From
-    `fresh_limit_w2` to the first order of r = n_s / n_r: the floor costs d r^2 (1 - lambda)^2 / 4, and what synthetic rows add to the
-    estimates of mean and Sigma saves d r / n_r (2 - lambda) and d (d + 1) r / (4 n_r) (1/2 + 3/2 lambda - lambda^2).
+    `fresh_limit_w2` to the first order of r = n_s / n_r: the floor costs d r^2 (1 - lambda)^2 / 4, and what synthetic
+    rows add to the estimates of mean and Sigma saves d r / n_r (2 - lambda) and
+    d (d + 1) r / (4 n_r) (1/2 + 3/2 lambda - lambda^2).
     """
     if bias == 1:
         return math.inf

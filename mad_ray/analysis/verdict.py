@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from mad_ray.analysis.curves import Curves, first_curves, study_curves
 from mad_ray.analysis.limits import limit_interval
 from mad_ray.analysis.names import COLLAPSES, DISTANCES, DIVERSITY, QUALITY
-from mad_ray.analysis.rule import ALPHA, RULE, decide, weigh
+from mad_ray.analysis.rule import ALPHA, COLLAPSED, RULE, decide, weigh
 from mad_ray.analysis.study import StudyResult
 from mad_ray.analysis.trend import p_falling, p_rising, theil_sen
 from mad_ray.analysis.wording import confidence, sentence
@@ -17,6 +17,8 @@ NAN = float("nan")
 @dataclass(frozen=True)
 class Direction:
     """Where quality or diversity goes: kind is "falls", "rises" or "holds", by a one-sided trend test each.
+
+    What has collapsed has fallen, though it rests since, and ties count against a trend.
 
     first, last: medians over seeds at the first and the last generation.
     """
@@ -98,6 +100,7 @@ def _direction(curves: Curves | None) -> Direction | None:
         return None
     curves = curves.shared()
     falls, rises = p_falling(curves.values), p_rising(curves.values)
-    kind = "falls" if falls <= ALPHA else "rises" if rises <= ALPHA else "holds"
     median = curves.median
+    has_fallen = falls <= ALPHA or median[-1] < COLLAPSED * median[0]
+    kind = "falls" if has_fallen else "rises" if rises <= ALPHA else "holds"
     return Direction(curves.metric, kind, falls, rises, float(median[0]), float(median[-1]))

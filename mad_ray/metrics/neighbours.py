@@ -9,6 +9,7 @@ from mad_ray.core.errors import InvalidInput
 
 _CHUNK = 1 << 20
 """Numbers held at once where single pairs are measured: 8 MiB."""
+FEW_DIMENSIONS = 3
 _TIE = 1e-12
 """Squared distances this close, relatively, are equal: rounding must not decide a tie."""
 
@@ -86,8 +87,9 @@ def _squared_radii(x: np.ndarray, k: int) -> np.ndarray:
     """x [n, d] -> squared distance [n] to the k-th nearest other row."""
     from sklearn.neighbors import NearestNeighbors
 
-    # k + 1, as each row is its own nearest; brute force holds tiles only, and no tree helps at these dimensions.
-    search = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(x)
+    # k + 1, as each row is its own nearest; brute force holds tiles only, and no tree helps in many dimensions.
+    algorithm = "kd_tree" if x.shape[1] <= FEW_DIMENSIONS else "brute"
+    search = NearestNeighbors(n_neighbors=k + 1, algorithm=algorithm).fit(x)
     nearest = search.kneighbors(x, return_distance=False)
     row = np.repeat(np.arange(len(x)), k + 1)
     return _squared_distances(x, row, x, nearest.ravel()).reshape(len(x), k + 1).max(axis=1)

@@ -1,12 +1,14 @@
 """Every verdict on sequences made for it, and how often it errs without a trend."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 from mad_ray.analysis.curves import Curves
 from mad_ray.analysis.rule import ALPHA, RULE, weigh
-from mad_ray.analysis.verdict import judge
+from mad_ray.analysis.study import FLOOR_COLUMNS, TABLE_COLUMNS, CaseInfo, StudyResult
+from mad_ray.analysis.verdict import case_verdict, judge
 from mad_ray.core.keys import Keys
 
 KEYS = Keys((0,), ("test_verdict",))
@@ -134,3 +136,22 @@ def test_without_a_trend_mad_is_rarer_than_alpha():
 def test_the_rule_states_its_assumption():
     assert "exchangeable" in RULE
     assert judge(curves(DIGITS)).rule == RULE
+
+
+@pytest.mark.parametrize("metric", ["support", "modes_alive", "modal_variance"])
+def test_dying_at_once_is_collapse_too(metric):
+    """One symbol left since the fifth generation: no trend any more, and no diversity either."""
+    left = np.array([333, 60, 12, 3, *[1] * 40])
+    rows = [
+        {"case": "c", "cohort": "x", "seed": s, "generation": t + 1, "metric": name, "bias": 1.0, "value": float(value)}
+        for s in range(3)
+        for t, few in enumerate(left)
+        for name, value in ((metric, few), ("total_variation", 0.87 - 0.6 * few / 333))
+    ]
+    case = CaseInfo("c", "g", "d", len(left), 3, 3 * len(left))
+    table, floors = pd.DataFrame(rows, columns=list(TABLE_COLUMNS)), pd.DataFrame(columns=list(FLOOR_COLUMNS))
+    verdict = case_verdict(StudyResult("s", {}, table, floors, [case], {}), "c")
+    assert verdict.kind == "MAD"
+    if metric != "modal_variance":
+        assert verdict.diversity is not None
+        assert verdict.diversity.kind == "falls"

@@ -312,3 +312,31 @@ def test_a_boundary_expands_its_baseline_and_checks_its_corners() -> None:
     assert session.document["map"]["level"] == 1.0
     limits = session_of(config_of(BOUNDARY, {"map": {"value": "limit", "level": 0.3}}))
     assert limits.trajectories == []
+
+
+# Loops of a fixed size, as in the paper's figure 31.
+
+
+def test_a_share_of_fresh_data_is_a_loop_and_may_be_an_axis() -> None:
+    x, panel = {"field": "loop.n", "values": [100, 1000]}, {"field": "loop.real_share", "values": [0.1, 1]}
+    phase = phase_of({"loop": {"kind": "fresh_share"}, "map": {"x": x, "y": None, "panel": panel, "value": "limit"}})
+    loops = [phase.trajectories(point)[0].loop for point in phase.points]
+    assert [(loop.n_fresh, loop.n_synthetic) for loop in loops] == [(10, 90), (100, 900), (100, 0), (1000, 0)]
+    assert phase.label(phase.points[0]) == "p=0.1, n=100"
+
+
+@pytest.mark.parametrize(
+    ("loop", "words"),
+    [
+        ({"kind": "fresh_share"}, "kind fresh_share needs 'n' and 'real_share'"),
+        ({"kind": "fresh_share", "n": 9}, "kind fresh_share needs 'real_share'"),
+        ({"kind": "fresh_share", "n": 9, "real_share": 0.0}, "loop.real_share=0.0 is outside"),
+        ({"kind": "fresh_share", "n": 9, "real_share": 0.01}, "loop.n=9 with real_share=0.01 leaves no real row"),
+        ({"kind": "fresh_share", "n": 9.5, "real_share": 0.5}, "study.loop.n=9.5"),
+        ({"kind": "fresh_data", "n": 9}, "study.loop.n goes with kind fresh_share only"),
+        ({"kind": None, "n_initial": 9, "n": 9}, "study.loop.n goes with kind fresh_share only"),
+    ],
+)
+def test_a_share_that_cannot_be_is_one_line(loop: dict[str, Any], words: str) -> None:
+    curves = {"kind": "curves", "map": None, "loop": loop}
+    assert words in refused(curves)
