@@ -105,7 +105,9 @@ def build_parser() -> argparse.ArgumentParser:
     advise.add_argument("--synthetic-share", type=float, help="n_s/(n_s + n_r): at which n_r is it admissible?")
     advise.add_argument("--bias", type=float, help="lambda, the sampling bias (default 1; with a study: its only one)")
     advise.add_argument("--family", default="gaussian", help="gaussian, gmm, kde or categorical (default gaussian)")
-    advise.add_argument("--max-synthetic", type=int, help="look no further than so many n_s (default 100 n_r)")
+    advise.add_argument(
+        "--max-synthetic", type=int, help="look no further than so many n_s (default 100 n_r; gmm, kde: 10)"
+    )
     doctor = _command(
         commands,
         "doctor",

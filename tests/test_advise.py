@@ -173,6 +173,30 @@ def test_how_much_fresh_data_is_searched_too(given: tuple[str, str], tmp_path: P
 
 
 @pytest.mark.parametrize(
+    ("family", "sets"),
+    [
+        ("categorical", ["study.data.n_symbols=20", "study.n_generations=64"]),
+        ("kde", ["study.metrics.n=100", "study.n_generations=32"]),
+        ("gmm", ["study.metrics.n=100", "study.n_generations=16", "study.family.n_components=4", "study.data.side=2"]),
+    ],
+)
+def test_other_cheap_families_are_searched_too(family: str, sets: list[str], tmp_path: Path, capsys) -> None:
+    sets = [*sets, "study.search.budget=8", "study.baseline={n: {log: [20, 400, 5]}, seeds: 8}"]
+    argv = ("--family", family, "--n-fresh", "40", "--max-synthetic", "80", "--bias", "0.7")
+    code, out, _ = call(
+        capsys,
+        "advise",
+        "--store",
+        str(tmp_path / "store"),
+        *argv,
+        *(part for text in sets for part in ("--set", text)),
+    )
+    assert code == 0
+    assert answer(out).startswith("answer: with n_r = 40 fresh samples in each generation, ")
+    assert f"evidence: {family} on " in out
+
+
+@pytest.mark.parametrize(
     ("argv", "words"),
     [
         (("--family", "ddpm"), "--family=ddpm: a search takes too long to be an answer.*configs/phase/"),

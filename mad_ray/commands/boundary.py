@@ -29,6 +29,7 @@ class BoundaryRounds:
         self._recorded = list(read_rounds(session.store, session.name))
         self._search = level_set_of(session.document["map"])
         self._round = 0
+        self._was_asked = -1
         self._asked: list[Cohort] = list(session.cohorts)
         self._cases = describe_cases(session.cohorts, {})
 
@@ -43,8 +44,6 @@ class BoundaryRounds:
             return []
         self._was_asked = self._round
         return todo
-
-    _was_asked = -1
 
     def is_open(self) -> bool:
         """Whether anything is left to compute. Leaves the question open for `next`."""

@@ -88,6 +88,7 @@ def describe_map(phase: Phase) -> dict[str, Json]:
         "level": phase.level,
         "limit": asdict(phase.limit),
         "rises": phase.search.rises,
+        "grid_cells": len(phase.points) if phase.kind == "boundary" else 0,
         "search": phase.search.model_dump() if phase.kind == "boundary" else None,
     }
 

@@ -1,6 +1,5 @@
 """A family that does nothing but remember, data whose rows say which they are, and short ways to run them."""
 
-import json
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,8 +13,8 @@ from mad_ray.core.loop import Loop
 from mad_ray.core.manifest import Manifest
 from mad_ray.core.moments import Moments
 from mad_ray.core.samples import Event, Samples, concatenate
-from mad_ray.core.values import decode_rows
 from mad_ray.core.trajectory import Cohort, Trajectory
+from mad_ray.core.values import decode_rows
 from mad_ray.engine import publish, reference
 from mad_ray.engine.local import LocalRuntime
 from mad_ray.engine.publish import select_generation

@@ -33,9 +33,12 @@ def judged(ran: Ran):
 def test_a_cell_is_one_commit_that_ends_where_it_settled() -> None:
     ran = run(cell(fresh_data(n_fresh=50, n_synthetic=200)))
     (manifest,) = ran.manifests
-    assert manifest.first == 1 and manifest.last < 1024 and manifest.last & (manifest.last - 1) == 0
+    assert manifest.first == 1
+    assert manifest.last < 1024
+    assert manifest.last & (manifest.last - 1) == 0
     found = judged(ran)
-    assert found.state == "settled" and found.n_generations == manifest.last
+    assert found.state == "settled"
+    assert found.n_generations == manifest.last
     assert is_finished(ran.cohort, Ledger(ran.store, ran.cohort))
     assert progress_of(ran.cohort, ran.store).is_finished
 

@@ -1,5 +1,7 @@
 """Which generations are measured."""
 
+import itertools
+
 import pytest
 
 from mad_ray.core.errors import InvalidInput
@@ -24,7 +26,7 @@ def test_so_many_in_every_doubling_and_its_end_always(per_octave: int) -> None:
             inside = [t for t in found if k < t <= 2 * k]
             assert len(inside) == per_octave
             assert inside[-1] == 2 * k, "the rule that stops a cell looks at powers of two"
-            gaps = {later - t for t, later in zip(inside, inside[1:], strict=False)}
+            gaps = {later - t for t, later in itertools.pairwise(inside)}
             assert max(gaps) - min(gaps) <= 1
 
 
