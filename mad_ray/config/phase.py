@@ -159,7 +159,10 @@ class Phase:
         return found
 
     def baseline_n(self, settings: BaselineSettings) -> tuple[int, ...]:
-        """As given; else from 2 (or what the family needs) to 4 times the most real samples of a cell's D^t."""
+        """As given; else from 2 (or what the family needs) to twice what the best of loops could be worth.
+
+        That is every real row of D^t 1 + K times (theory.memory_limit_ratio), or all rows of a pool.
+        """
         path = "study.baseline.n"
         if settings.n is not None:
             given = settings.n.model_dump()
@@ -170,8 +173,8 @@ class Phase:
                 raise InvalidInput(f"{path}={list(values)}: no model is fitted on fewer than 1 sample; leave these out")
             return tuple(int(n) for n in values)
         loops = [self.trajectories(point)[0].loop for point in self.corners()]
-        most = max(max(loop.n_initial, loop.n_fixed + loop.n_fresh) for loop in loops)
-        return tuple(int(n) for n in _spaced((2, max(4 * most, 16), 40), path, is_log=True))
+        most = max(_best_worth(loop) for loop in loops)
+        return tuple(int(n) for n in _spaced((2, max(2 * most, 16), 40), path, is_log=True))
 
     def corners(self) -> list[Point]:
         """The cells at the ends of all axes."""
@@ -204,6 +207,12 @@ class Phase:
         if self.limit.metric not in (*metrics.of_samples, *metrics.of_model(getattr(family, "measures", ()))):
             raise InvalidInput(f"study.limit.metric={self.limit.metric} is not measured; add it to metrics.names")
         return found
+
+
+def _best_worth(loop: Loop) -> int:
+    real = max(loop.n_initial, loop.n_fixed + loop.n_fresh)
+    rows = loop.n_fixed + loop.n_fresh + loop.n_synthetic
+    return max(2 * real, rows) if loop.accumulate else real + min(loop.memory * real, max(rows, real))
 
 
 def _is_without_real(loop: dict[str, Any]) -> bool:
