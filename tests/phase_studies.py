@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pytest
 import yaml
 
 from mad_ray.cli import main
@@ -49,23 +48,6 @@ def write(folder: Path, study: dict[str, Any]) -> str:
     path = folder / f"{study['name']}.yaml"
     path.write_text(yaml.safe_dump({"study": study, "run": run}))
     return str(path)
-
-
-def call(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
-    """(exit code, stdout, stderr) of a command, in this process."""
-    capsys.readouterr()
-    code = main(argv)
-    out, err = capsys.readouterr()
-    return code, out, err
-
-
-def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
-    """The one line on stderr of a command that exits with 2."""
-    code, _, err = call(capsys, *argv)
-    assert code == 2
-    assert err.startswith("mad-ray: ")
-    assert err.count("\n") == 1, err
-    return err
 
 
 def results(folder: Path) -> dict[str, Any]:

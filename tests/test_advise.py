@@ -11,7 +11,8 @@ from mad_ray.analysis.phase import PhaseResult
 from mad_ray.analysis.phase_table import read_phase
 from mad_ray.config.load import merge
 from mad_ray.ledger.open import open_store
-from tests.phase_studies import BOUNDARY, call, finish, refused, results, write
+from tests.command_line import call, refused
+from tests.phase_studies import BOUNDARY, finish, results, write
 
 STUDY: dict[str, Any] = merge(
     BOUNDARY,

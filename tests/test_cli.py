@@ -20,6 +20,7 @@ from mad_ray import __version__
 from mad_ray.cli import main
 from mad_ray.families.gaussian import Gaussian
 from mad_ray.ledger import memory
+from tests.command_line import call, refused
 
 COMMANDS = ("run", "plan", "status", "report", "verify", "gc", "advise", "doctor", "schema")
 STUDY = """
@@ -42,23 +43,6 @@ def write_study(folder: Path, text: str = STUDY) -> str:
     path = folder / "study.yaml"
     path.write_text(text.format(folder=folder))
     return str(path)
-
-
-def call(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
-    """(exit code, stdout, stderr) of a command, in this process."""
-    capsys.readouterr()
-    code = main(argv)
-    out, err = capsys.readouterr()
-    return code, out, err
-
-
-def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
-    """The one line on stderr of a command that exits with 2."""
-    code, _, err = call(capsys, *argv)
-    assert code == 2
-    assert err.startswith("mad-ray: ")
-    assert err.count("\n") == 1, err
-    return err
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from mad_ray.config.load import merge
 from mad_ray.families import Gaussian, Gmm
 from mad_ray.ledger.open import open_store
 from mad_ray.ledger.studies import read_study
-from tests.phase_studies import BOUNDARY, GRID, boundaries_of, call, cells_of, finish, refused, results, write
+from tests.command_line import call, refused
+from tests.phase_studies import BOUNDARY, GRID, boundaries_of, cells_of, finish, results, write
 
 Z = 1.96
 

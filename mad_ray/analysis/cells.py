@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mad_ray.analysis.effective import Baseline, effective_n
-from mad_ray.core.cells import judge_rows, series
+from mad_ray.core.cells import Point, judge_rows, series
 from mad_ray.core.loop import Loop
 from mad_ray.core.manifest import Manifest
 from mad_ray.core.stopping import Judgement, Limit, is_checkpoint
@@ -34,10 +34,10 @@ class Value:
 
 @dataclass(frozen=True)
 class CellRecord:
-    """One cell as its ledgers tell it. point: (panel, x, y), None where there is no such axis."""
+    """One cell as its ledgers tell it."""
 
     case: str
-    point: tuple[float | None, float, float | None]
+    point: Point
     judgement: Judgement | None
     n_real: int
     """Real rows in each D^t, t >= 2."""

@@ -8,9 +8,8 @@ import pandas as pd
 
 from mad_ray.analysis.levelset import LevelSet, LevelSetSettings
 from mad_ray.analysis.levelset import Point as Asked
+from mad_ray.core.cells import Point
 
-Place = tuple[float | None, float, float | None]
-"""(panel, x, y) of a cell; None where the study has no such axis."""
 Z = 1.96
 
 
@@ -36,7 +35,7 @@ def level_set_of(settings: Mapping[str, Any]) -> LevelSet:
     )
 
 
-def place_of(asked: Asked, settings: Mapping[str, Any]) -> Place:
+def place_of(asked: Asked, settings: Mapping[str, Any]) -> Point:
     """Where on the map a point of the search lies; whole numbers as such, since fields are counts."""
     *line, y = asked
     panel, x = line if len(line) == 2 else (None, line[0])
@@ -47,7 +46,7 @@ def place_of(asked: Asked, settings: Mapping[str, Any]) -> Place:
     )
 
 
-def asked_of(place: Place) -> Asked:
+def asked_of(place: Point) -> Asked:
     """The inverse of `place_of`."""
     return tuple(float(part) for part in place if part is not None)
 
@@ -59,7 +58,7 @@ def told(frame: pd.DataFrame) -> list[tuple[Asked, float, float]]:
     return [(asked_of(_place(row)), *_value(row)) for row in rows]
 
 
-def _place(row: Mapping[str, Any]) -> Place:
+def _place(row: Mapping[str, Any]) -> Point:
     return None if math.isnan(row["panel"]) else row["panel"], row["x"], row["y"]
 
 

@@ -7,7 +7,8 @@ from mad_ray.analysis.levels import asked_of, level_set_of, place_of, told
 from mad_ray.analysis.phase_table import cells_frame
 from mad_ray.commands.screen_cells import CellScreen
 from mad_ray.commands.session import Session, describe_cases
-from mad_ray.config.phase import Phase, Point
+from mad_ray.config.phase import Phase
+from mad_ray.core.cells import Point
 from mad_ray.core.trajectory import Cohort
 from mad_ray.engine.plan import plan_cohorts, progress_of
 from mad_ray.ledger.studies import read_failure, read_rounds, record_round
@@ -31,7 +32,7 @@ class BoundaryRounds:
         self._round = 0
         self._was_asked = -1
         self._asked: list[Cohort] = list(session.cohorts)
-        self._cases = describe_cases(session.cohorts, {})
+        self._cases = session.document["cases"]
 
     def next(self) -> list[Cohort]:
         """The cohorts to compute now; empty when the boundary is known, or when what was asked for got lost."""
@@ -71,7 +72,7 @@ class BoundaryRounds:
 
     @cached_property
     def _baseline(self):
-        return read_baseline(self.session.store, describe_cases(self.session.cohorts, {}), self.phase.limit)
+        return read_baseline(self.session.store, self.session.document["cases"], self.phase.limit)
 
     def _ask(self) -> bool:
         """Go to the next round; False if there is none."""

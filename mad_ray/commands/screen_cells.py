@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from mad_ray.core.trajectory import Cohort
-from mad_ray.engine.generation import is_cell
 from mad_ray.engine.trajectory import Commit
 
 LINE_S = 10.0
@@ -44,7 +43,7 @@ class CellScreen:
 
     def committed(self, cohort: str, commit: Commit) -> None:
         whole = self._cohorts[cohort]
-        if is_cell(whole) or commit.last >= whole.n_generations:
+        if whole.head.is_cell or commit.last >= whole.n_generations:
             self._done.add(cohort)
         if commit.is_new:
             if self._n_new == 0:

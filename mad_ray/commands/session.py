@@ -8,11 +8,11 @@ from typing import Any
 
 from mad_ray.config import Config, expand, load_config, parse_config
 from mad_ray.config.identity import study_identity
-from mad_ray.config.phase import AxisPoints, Phase, Point
+from mad_ray.config.phase import AxisPoints, Phase
+from mad_ray.core.cells import Point
 from mad_ray.core.fingerprint import Json
 from mad_ray.core.loop import describe
 from mad_ray.core.trajectory import Cohort, Trajectory
-from mad_ray.engine.generation import is_cell
 from mad_ray.engine.plan import plan_cohorts
 from mad_ray.engine.reference import reference_key
 from mad_ray.ledger.open import open_store
@@ -112,5 +112,5 @@ def _describe_case(cohort: Cohort, points: Mapping[str, Point]) -> dict[str, Any
         "cohorts": [],
     }
     if cohort.case in points:
-        found |= {"point": list(points[cohort.case]), "is_whole": is_cell(cohort)}
+        found |= {"point": list(points[cohort.case]), "is_whole": head.is_cell}
     return found

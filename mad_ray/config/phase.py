@@ -10,6 +10,7 @@ from mad_ray.config.expand import VARIABLE, as_mappings, check_path, check_traje
 from mad_ray.config.load import merge
 from mad_ray.config.model import AxisSettings, BaselineSettings, Config
 from mad_ray.config.validate import validate
+from mad_ray.core.cells import Point
 from mad_ray.core.errors import InvalidInput
 from mad_ray.core.loop import Loop
 from mad_ray.core.stopping import Limit
@@ -26,8 +27,6 @@ SYMBOLS = {
     "loop.real_share": "p",
     "data.d": "d",
 }
-Point = tuple[float | None, float, float | None]
-"""(panel, x, y) of a cell; None where the study has no such axis."""
 
 
 @dataclass(frozen=True)

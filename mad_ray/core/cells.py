@@ -8,6 +8,9 @@ from mad_ray.core.loop import Loop
 from mad_ray.core.stopping import Judgement, Limit, judge, loop_memory
 from mad_ray.core.values import MetricRow
 
+Point = tuple[float | None, float, float | None]
+"""(panel, x, y) of a cell on its map; None where the study has no such axis."""
+
 
 def judge_rows(rows: Iterable[MetricRow], seeds: Sequence[int], loop: Loop, limit: Limit) -> Judgement:
     """What the rule says of the rows of its metric."""

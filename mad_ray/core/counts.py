@@ -1,14 +1,15 @@
 """Counts of symbols: all that a categorical distribution needs of a sample, drawn with or without its rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Self
 
 import numpy as np
 
 from mad_ray.core.errors import InvalidInput
 from mad_ray.core.keys import Keys
-from mad_ray.core.rows import CHUNK
+from mad_ray.core.rows import CHUNK, by_chunks
 from mad_ray.core.samples import Event, Samples
 
 HEAD_SHARE = 0.5
@@ -47,6 +48,11 @@ class Counts:
         """Counts add up."""
         return type(self)(self.counts + other.counts)
 
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """Counts add up, from left to right."""
+        return reduce(cls.merge, parts)
+
     def arrays(self) -> dict[str, np.ndarray]:
         """As named arrays, for storage."""
         return {"counts": self.counts}
@@ -78,8 +84,12 @@ def symbol_rows(probabilities: np.ndarray, start: int, stop: int, keys: Keys) ->
     probabilities [B, V]. By the inverse of the distribution function; every 1,024 rows have a stream, so row i is the
     same bytes whatever start and stop are.
     """
-    symbols = np.stack([_symbols(keys.row(b), start, stop, p) for b, p in enumerate(probabilities)])
-    return Samples.of(symbols[:, :, None].astype(np.float64), symbols)
+
+    def chunk_of(b: int, chunk: int) -> np.ndarray:
+        return uniform_to_symbols(keys.generator(b, chunk).random(CHUNK), probabilities[b])[:, None]
+
+    x = by_chunks(chunk_of, len(probabilities), start, stop, 1)
+    return Samples.of(x, x[:, :, 0])
 
 
 def uniform_to_symbols(uniform: np.ndarray, p: np.ndarray) -> np.ndarray:
@@ -117,10 +127,3 @@ def _multinomial(generator: np.random.Generator, n: int, p: np.ndarray) -> np.nd
     alive = p > 0
     counts[alive] = generator.multinomial(n, p[alive] / p[alive].sum())
     return counts
-
-
-def _symbols(keys: Keys, start: int, stop: int, p: np.ndarray) -> np.ndarray:
-    """Symbols start..stop of one stream, int32."""
-    first, last = start // CHUNK, -(-stop // CHUNK)
-    uniform = np.array([keys.generator(0, chunk).random(CHUNK) for chunk in range(first, last)]).ravel()
-    return uniform_to_symbols(uniform, p)[start - first * CHUNK : stop - first * CHUNK]

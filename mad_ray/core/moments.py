@@ -35,6 +35,11 @@ class Moments:
         """The moments of rows at hand, over the flattened event."""
         return rows_to_moments(samples.x, samples.weight)
 
+    @classmethod
+    def join(cls, parts: "Sequence[Moments]") -> "Moments":
+        """`merge_many`."""
+        return merge_many(parts)
+
     def arrays(self) -> dict[str, np.ndarray]:
         """As named arrays, for storage."""
         return {"n": self.n, "mean": self.mean, "scatter": self.scatter}

@@ -1,6 +1,6 @@
 """Summaries: mergeable statistics of rows. A family that fits on one never needs to see the rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol, Self
 
 import numpy as np
@@ -18,6 +18,11 @@ class Summary(Protocol):
 
     def merge(self, other: Self) -> Self:
         """The summary of both samples together."""
+        ...
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """Merge one or more, all at once; a single one comes back as it is."""
         ...
 
     def arrays(self) -> dict[str, np.ndarray]:

@@ -26,6 +26,11 @@ class Trajectory:
     until: Limit | None = None
     """Run until this rule calls it settled, n_generations at most."""
 
+    @property
+    def is_cell(self) -> bool:
+        """Whether it is run until it settles and committed as a whole, cheaper to compute again than to keep."""
+        return self.until is not None and self.family.redraw
+
     def identity(self) -> dict[str, Json]:
         """What it is, without its seed, name and length: a longer run continues the same ledger.
 
@@ -39,7 +44,7 @@ class Trajectory:
         }
         if self.until is not None:
             found["until"] = {**identity(self.until)}
-            if self.family.redraw:
+            if self.is_cell:
                 found["until"]["n_generations"] = self.n_generations
         return found
 

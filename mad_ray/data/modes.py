@@ -9,7 +9,7 @@ import numpy as np
 from mad_ray.core.errors import InvalidInput
 from mad_ray.core.keys import Keys
 from mad_ray.core.moments import Moments, exact_moments
-from mad_ray.core.rows import CHUNK
+from mad_ray.core.rows import CHUNK, by_chunks
 from mad_ray.core.samples import Event, Samples
 from mad_ray.core.settings import STRICT
 from mad_ray.core.summary import Summary
@@ -75,12 +75,10 @@ class Modes:
 
     def _addressed(self, keys: Keys, start: int, stop: int) -> np.ndarray:
         centres = self.centres
-        chunks = range(start // CHUNK, -(-stop // CHUNK))
-        x = np.empty((len(keys.seeds), len(chunks) * CHUNK, 2))
-        for b in range(len(x)):
-            for i, chunk in enumerate(chunks):
-                generator = keys.generator(b, chunk)
-                centre = centres[generator.integers(len(centres), size=CHUNK)]
-                x[b, i * CHUNK : (i + 1) * CHUNK] = centre + self.spread * generator.standard_normal((CHUNK, 2))
-        offset = chunks.start * CHUNK
-        return x[:, start - offset : stop - offset]
+
+        def chunk_of(b: int, chunk: int) -> np.ndarray:
+            generator = keys.generator(b, chunk)
+            centre = centres[generator.integers(len(centres), size=CHUNK)]
+            return centre + self.spread * generator.standard_normal((CHUNK, 2))
+
+        return by_chunks(chunk_of, len(keys.seeds), start, stop, 2)

@@ -83,16 +83,11 @@ def span_end(cohort: Cohort, first: int) -> int:
     Spans double, up to the family's: the first generations are seen soon, thousands make few commits. A cell of a
     family that redraws is one span: it is cheaper to compute again than to keep its models.
     """
-    if is_cell(cohort):
+    if cohort.head.is_cell:
         return cohort.n_generations
     span = cohort.head.family.span
     doubled = max(FIRST_SPAN, 1 << (first - 1).bit_length())
     return min(first + span - 1, doubled, cohort.n_generations)
-
-
-def is_cell(cohort: Cohort) -> bool:
-    """Whether the cohort is run until it settles, and committed as a whole."""
-    return cohort.head.until is not None and cohort.head.family.redraw
 
 
 def _redrawing_generation(attempt: Attempt, t: int, data: TrainingSet, runtime: Runtime, report: Report) -> None:
@@ -159,7 +154,7 @@ def _write_models(attempt: Attempt) -> Blob:
     """
     if attempt.blob is not None:
         return attempt.blob
-    named = {} if is_cell(attempt.cohort) else attempt.past.tensors(attempt.first)
+    named = {} if attempt.cohort.head.is_cell else attempt.past.tensors(attempt.first)
     named |= {f"snapshots/{t}": x for t, x in attempt.snapshots.items()}
     attempt.blob = attempt.write("models.safetensors", encode_tensors(named))
     return attempt.blob

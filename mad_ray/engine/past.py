@@ -36,15 +36,15 @@ class Past:
 
     def training_set(self, t: int) -> TrainingSet:
         """D^t, opened."""
-        slices = compose(self.cohort.head.loop, t)
-        needed = sorted({part.generation for part in slices if not part.is_real})
-        published = {} if self.is_pooled else {g: self._published(g) for g in needed}
-        keys = self.cohort.keys.at("real")
-        data = TrainingSet(self.cohort.head.data, keys, slices, published, self._drawing(slices))
         if self.is_pooled:
-            self._extend_pool(data, t - 1)
-            return TrainingSet(data.source, keys, slices, published, self._drawing(slices))
-        return data
+            self._extend_pool(t - 1)
+        slices = compose(self.cohort.head.loop, t)
+        needed = [] if self.is_pooled else sorted({part.generation for part in slices if not part.is_real})
+        return self._open(slices, needed, self._drawing(slices))
+
+    def _open(self, slices: tuple[Slice, ...], needed: list[int], drawing: Drawing | None = None) -> TrainingSet:
+        published = {g: self._published(g) for g in needed}
+        return TrainingSet(self.cohort.head.data, self.cohort.keys.at("real"), slices, published, drawing)
 
     def keep(self, t: int, model: Model) -> None:
         """G^t is fitted; forget what no later generation needs."""
@@ -77,12 +77,11 @@ class Past:
         cut = tuple(piece for part in wanted for piece in pieces(self.cohort.head.loop, part))
         return Drawing(cut, self._pool)
 
-    def _extend_pool(self, data: TrainingSet, to: int) -> None:
+    def _extend_pool(self, to: int) -> None:
         kind = self.cohort.head.family.summary
         while self._pooled < to:
             g = self._pooled + 1
-            one = TrainingSet(data.source, data.keys, (), {g: self._published(g)})
-            drawn = one.drawn(kind, Slice(g, 0, self.cohort.head.loop.n_synthetic))
+            drawn = self._open((), [g]).drawn(kind, Slice(g, 0, self.cohort.head.loop.n_synthetic))
             # As it will be read after a restart, so that both go on with the same bits.
             drawn = kind.from_arrays(drawn.arrays())
             self._pool = drawn if self._pool is None else self._pool.merge(drawn)

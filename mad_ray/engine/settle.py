@@ -25,7 +25,7 @@ def is_finished(cohort: Cohort, ledger: Ledger) -> bool:
     last = history[-1].last
     if last >= cohort.n_generations or cohort.head.until is None:
         return last >= cohort.n_generations
-    if cohort.head.family.redraw:
+    if cohort.head.is_cell:
         return True
     rows = [row for m in history for row in decode_rows(ledger.read_blob(m, m.metrics))]
     return is_settled(cohort, last, rows)

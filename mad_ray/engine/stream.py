@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from mad_ray.core.keys import Keys
 from mad_ray.core.loop import Slice
-from mad_ray.core.moments import Moments, merge_all, merge_many
+from mad_ray.core.moments import Moments, merge_all
 from mad_ray.core.samples import Event, Samples, rebatch
 from mad_ray.core.summary import Summary
 from mad_ray.data.source import Source
@@ -61,7 +61,7 @@ class TrainingSet:
         if self.drawing is None:
             return self._of_rows(kind, self.slices)
         parts = [self.drawn(kind, part) for part in self.drawing.pieces]
-        return combine([*parts, self.drawing.pool] if isinstance(self.drawing.pool, kind) else parts)
+        return kind.join([*parts, self.drawing.pool] if isinstance(self.drawing.pool, kind) else parts)
 
     def drawn(self, kind: type[S], part: Slice) -> S:
         """The summary of one piece; from its rows if it cannot be drawn."""
@@ -82,10 +82,3 @@ class TrainingSet:
                     yield self.source.rows(low, min(low + BLOCK, part.stop), self.keys)
             else:
                 yield from self.published[part.generation].blocks(part.start, part.stop)
-
-
-def combine(parts: list[S]) -> S:
-    """Merge many summaries, moments all at once."""
-    if isinstance(parts[0], Moments):
-        return merge_many(parts)  # type: ignore[arg-type,return-value]
-    return merge_all(parts)

@@ -17,6 +17,7 @@ from mad_ray.core.settings import STRICT
 from mad_ray.core.wasserstein import gaussian_w2, isotropic_w2
 from mad_ray.core.wishart import drawn_moments, normal_rows
 from mad_ray.families.family import Model, Progress, Stream
+from mad_ray.families.vectors import require_vectors
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,7 @@ class Gaussian:
 
     def check(self, event: Event, loop: Loop, workers: int) -> None:
         """Every D^t needs two rows for a covariance, and images are not for this family."""
-        if event.dtype == "uint8" or len(event.shape) != 1:
-            raise InvalidInput(
-                f"family=gaussian needs vectors; data gives {event.dtype} samples of shape {event.shape}: "
-                "use data=gaussian, or an image family such as ddpm"
-            )
+        require_vectors(self.name, event, "gaussian")
         per_generation = loop.n_fixed + loop.n_fresh + loop.n_synthetic
         if min(loop.n_initial, per_generation) < 2:
             raise InvalidInput("loop: family=gaussian needs at least 2 samples in every D^t; raise the loop's counts")

@@ -8,16 +8,17 @@ from typing import ClassVar
 
 import numpy as np
 
-from mad_ray.core.errors import InvalidInput, TrajectoryFailed
+from mad_ray.core.counts import uniform_to_symbols
+from mad_ray.core.errors import InvalidInput
 from mad_ray.core.keys import Keys
 from mad_ray.core.loop import Loop
-from mad_ray.core.rows import CHUNK
+from mad_ray.core.rows import CHUNK, by_chunks
 from mad_ray.core.samples import Event, Samples
 from mad_ray.core.settings import STRICT
 from mad_ray.families.em import MIN_REG_COVAR, Fit, Mixture, Rows, fit, seed, start, units
 from mad_ray.families.family import Model, Progress, Stream
+from mad_ray.families.vectors import require_vectors, whole
 
-BATCH = 4096
 POINTS = 128
 """Points that stand for one component where its probability mass is asked for."""
 RADIUS = 3.0
@@ -81,11 +82,7 @@ class Gmm:
 
     def check(self, event: Event, loop: Loop, workers: int) -> None:
         """Vectors only, and at least as many rows as components in every D^t."""
-        if event.dtype == "uint8" or len(event.shape) != 1:
-            raise InvalidInput(
-                f"family=gmm needs vectors; data gives {event.dtype} samples of shape {event.shape}: use data=modes, "
-                "or an image family such as ddpm"
-            )
+        require_vectors(self.name, event, "modes")
         least = min(loop.n_initial, loop.n_fixed + loop.n_fresh + loop.n_synthetic)
         if least < self.n_components:
             raise InvalidInput(
@@ -98,7 +95,7 @@ class Gmm:
 
         All rows are held at once: about 8 n (2 d + d^2 / 2) bytes a trajectory. TrajectoryFailed where none has weight.
         """
-        rows = _read(data, len(keys.seeds))
+        rows = [Rows(x, weight) for x, weight in zip(*whole(data), strict=True)]
         fits = []
         for attempt in range(self.n_init):
             done = partial(_told, progress, attempt * len(rows), self.n_init * len(rows))
@@ -116,7 +113,7 @@ class Gmm:
 
         def chunk_of(b: int, chunk: int) -> np.ndarray:
             generator = keys.generator(b, chunk)
-            k = draw_index(model["weight"][b], generator.random(CHUNK))
+            k = uniform_to_symbols(generator.random(CHUNK), model["weight"][b])
             z = generator.standard_normal((CHUNK, model["mean"].shape[2]))
             return model["mean"][b, k] + math.sqrt(bias) * shaped(model["root"][b, k], z)
 
@@ -134,16 +131,6 @@ def _told(progress: Progress, before: int, total: int, n_converged: int) -> None
     progress((before + n_converged) / total)
 
 
-def _read(data: Stream, n_trajectories: int) -> list[Rows]:
-    """Every trajectory's rows of positive weight, in units of their spread."""
-    batches = list(data.batches(BATCH))
-    x = np.concatenate([batch.x for batch in batches], axis=1)
-    weight = np.concatenate([batch.weight for batch in batches], axis=1)
-    if not (weight > 0).any(axis=1).all():
-        raise TrajectoryFailed(f"D^t: {data.n} rows, none of positive weight; the interventions dropped them all")
-    return [Rows(x[b], weight[b]) for b in range(n_trajectories)]
-
-
 def _likeliest(fits: Sequence[Fit]) -> Mixture:
     """Of each trajectory the fit of highest likelihood; the first of equals."""
     best = np.argmax([found.log_likelihood for found in fits], axis=0)
@@ -155,31 +142,12 @@ def _likeliest(fits: Sequence[Fit]) -> Mixture:
     return Mixture(**arrays)
 
 
-def draw_index(weight: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """Indices drawn in proportion to weight [K] by uniform numbers u [n] in [0, 1); never one of weight 0."""
-    reach = np.cumsum(weight)
-    # u * reach[-1] can round up to reach[-1], beyond which no index lies.
-    return np.minimum(np.searchsorted(reach, u * reach[-1], side="right"), np.flatnonzero(weight)[-1])
-
-
 def shaped(root: np.ndarray, z: np.ndarray) -> np.ndarray:
     """root [d, d] or [n, d, d], z [n, d] -> root z [n, d], with the same rounding for a row whatever n is."""
     y = root[..., :, 0] * z[:, :1]
     for j in range(1, z.shape[1]):
         y += root[..., :, j] * z[:, j : j + 1]
     return y
-
-
-def by_chunks(
-    chunk_of: Callable[[int, int], np.ndarray], n_trajectories: int, start: int, stop: int, d: int
-) -> np.ndarray:
-    """Rows start..stop [B, stop - start, d] of streams made CHUNK rows at a time by chunk_of(b, chunk)."""
-    chunks = range(start // CHUNK, -(-stop // CHUNK))
-    x = np.empty((n_trajectories, len(chunks) * CHUNK, d))
-    for b in range(n_trajectories):
-        for i, chunk in enumerate(chunks):
-            x[b, i * CHUNK : (i + 1) * CHUNK] = chunk_of(b, chunk)
-    return x[:, start - chunks.start * CHUNK : stop - chunks.start * CHUNK]
 
 
 def _modal_variance(mixture: Mixture) -> np.ndarray:

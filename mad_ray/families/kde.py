@@ -7,16 +7,18 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from mad_ray.core.errors import InvalidInput, TrajectoryFailed
+from mad_ray.core.cholesky import covariance_root
+from mad_ray.core.counts import uniform_to_symbols
+from mad_ray.core.errors import InvalidInput
 from mad_ray.core.keys import Keys
 from mad_ray.core.loop import Loop
 from mad_ray.core.moments import Moments, rows_to_moments
-from mad_ray.core.rows import CHUNK
+from mad_ray.core.rows import CHUNK, by_chunks
 from mad_ray.core.samples import Event, Samples
 from mad_ray.core.settings import STRICT
 from mad_ray.families.family import Model, Progress, Stream
-from mad_ray.families.gaussian import covariance_root
-from mad_ray.families.gmm import BATCH, by_chunks, draw_index, shaped
+from mad_ray.families.gmm import shaped
+from mad_ray.families.vectors import require_vectors, whole
 
 
 @dataclass(frozen=True)
@@ -55,21 +57,13 @@ class Kde:
 
     def check(self, event: Event, loop: Loop, workers: int) -> None:
         """Vectors only, and two rows for a covariance."""
-        if event.dtype == "uint8" or len(event.shape) != 1:
-            raise InvalidInput(
-                f"family=kde needs vectors; data gives {event.dtype} samples of shape {event.shape}: use data=modes, "
-                "or an image family such as ddpm"
-            )
+        require_vectors(self.name, event, "modes")
         if min(loop.n_initial, loop.n_fixed + loop.n_fresh + loop.n_synthetic) < 2:
             raise InvalidInput("loop: family=kde needs at least 2 samples in every D^t; raise the loop's counts")
 
     def fit(self, data: Stream, keys: Keys, progress: Progress) -> Model:
         """row [B, n, d], weight [B, n] (0: never sampled) and root [B, d, d], of a kernel's covariance h^2 S."""
-        batches = list(data.batches(BATCH))
-        x = np.concatenate([batch.x for batch in batches], axis=1).astype(np.float64)
-        weight = np.concatenate([batch.weight for batch in batches], axis=1).astype(np.float64)
-        if not (weight > 0).any(axis=1).all():
-            raise TrajectoryFailed(f"D^t: {data.n} rows, none of positive weight; the interventions dropped them all")
+        x, weight = whole(data)
         weight /= weight.sum(axis=1, keepdims=True)
         moments, n = rows_to_moments(x, weight), 1 / np.square(weight).sum(axis=1)
         # Unbiased, n - 1 for equal weights; a single row has no spread.
@@ -84,7 +78,7 @@ class Kde:
 
         def chunk_of(b: int, chunk: int) -> np.ndarray:
             generator = keys.generator(b, chunk)
-            of = draw_index(model["weight"][b], generator.random(CHUNK))
+            of = uniform_to_symbols(generator.random(CHUNK), model["weight"][b])
             z = generator.standard_normal((CHUNK, model["row"].shape[2]))
             return model["row"][b, of] + math.sqrt(bias) * shaped(model["root"][b], z)
 

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mad_ray.core.errors import TrajectoryFailed
 from mad_ray.core.keys import Keys
 from mad_ray.families.family import Stream
+from mad_ray.families.vectors import nothing_left
 
 
 def generator_of(keys: Keys, *index: str | int) -> torch.Generator:
@@ -37,7 +37,7 @@ class Rows:
             label.append(batch.label[0][kept])
             weight.append(batch.weight[0][kept])
         if not sum(map(len, weight)):
-            raise TrajectoryFailed(f"D^t: {data.n} rows, none of positive weight; the interventions dropped them all")
+            raise nothing_left(data.n)
         w = np.concatenate(weight).astype(np.float64)
         cumulative = None if np.all(w == w[0]) else torch.from_numpy(np.cumsum(w))
         labels = torch.from_numpy(np.concatenate(label).astype(np.int64))

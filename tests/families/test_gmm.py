@@ -5,13 +5,14 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
+from mad_ray.core.counts import uniform_to_symbols
 from mad_ray.core.errors import InvalidInput, TrajectoryFailed
 from mad_ray.core.keys import Keys
 from mad_ray.core.loop import Loop
 from mad_ray.core.samples import Event, Samples
 from mad_ray.data.modes import Modes
 from mad_ray.families.em import Mixture
-from mad_ray.families.gmm import Gmm, draw_index, mode_shares
+from mad_ray.families.gmm import Gmm, mode_shares
 from tests.engine.made_up import models_of, run, study
 from tests.families.in_memory import InMemory, fit_rows, fully_synthetic_loop
 
@@ -101,7 +102,7 @@ def test_a_component_of_weight_0_is_never_sampled() -> None:
     given = by_hand([0.0, 0.5, 0.0, 0.5, 0.0], [[np.nan] * 2, [1, 1], [np.nan] * 2, [2, 2], [np.nan] * 2])
     assert np.isfinite(Gmm(n_components=5).sample(given, 0, 5000, 1.0, Keys((0,))).x).all()
     edge = np.array([0.0, np.nextafter(1.0, 0.0)])
-    assert set(draw_index(np.array([0.0, 0.3, 0.3, 0.0]), edge)) == {1, 2}
+    assert set(uniform_to_symbols(edge, np.array([0.0, 0.3, 0.3, 0.0]))) == {1, 2}
 
 
 def test_it_says_the_variance_of_its_samples() -> None:
