@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Several worker processes share the cores; one thread each, so that they do not fight over them.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help install demo test test-s3 lint format bench clean
+.PHONY: help install demo test test-slow test-s3 lint format bench clean
 help:            ## list the targets
 	@grep -E '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
@@ -32,8 +32,13 @@ install: $(VENV)/.installed ## create .venv with pinned packages
 demo: install ## run configs/quickstart.yaml: table, verdicts, report
 	@$(BIN)/mad-ray run configs/quickstart.yaml
 
-test: $(VENV)/.installed-dev ## run all tests
-	$(BIN)/python -m pytest
+# Two processes share what starts none of its own; Ray's tests start many, and run one by one.
+test: $(VENV)/.installed-dev ## run all tests but the slow ones
+	$(BIN)/python -m pytest -m "not ray and not slow" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "ray and not slow"
+
+test-slow: $(VENV)/.installed-dev ## run the tests that take minutes each
+	$(BIN)/python -m pytest -m slow --timeout=3600
 
 test-s3: $(VENV)/.installed-dev ## the store and study tests on a real S3 server: MAD_RAY_S3_URL=s3://bucket/prefix
 	@test -n "$$MAD_RAY_S3_URL" || { echo "set MAD_RAY_S3_URL=s3://bucket/prefix (and the AWS settings)"; exit 2; }

@@ -7,14 +7,13 @@ Prints images per second of CPU time (one thread; medians over interleaved repea
 goal is 0.95 or more.
 """
 
-import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
+from comparing import compare
 
 from mad_ray.core.keys import Keys
 from mad_ray.core.loop import compose, fully_synthetic
@@ -56,7 +55,7 @@ class Engine:
     def fit(self) -> Model:
         cohort = self.cohort(1.0)
         data = TrainingSet(Digits(), cohort.keys.at("real"), compose(cohort.head.loop, 1), {})
-        return self.runtime.fit(FitJob(cohort, 1, data, "benchmark"), silent)
+        return self.runtime.fit(FitJob(cohort, 1, data, "benchmark"), silent).model
 
     def publisher(self, model: Model, bias: float) -> Callable[[], object]:
         """Sample, encode, write to disk."""
@@ -120,20 +119,6 @@ def plain_sample(net: torch.nn.Module, bias: float) -> torch.Tensor:
             x = scheduler.step(eps, t, x).prev_sample
         images.append((x * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8))
     return torch.cat(images)
-
-
-def compare(name: str, n_images: int, ours: Callable[[], object], plain: Callable[[], object], repeats: int) -> None:
-    """One warm-up each, then in turn."""
-    seconds: dict[str, list[float]] = {"ours": [], "plain": []}
-    for k in range(repeats + 1):
-        for side, run in (("ours", ours), ("plain", plain)):
-            start = time.process_time()
-            run()
-            if k > 0:
-                seconds[side].append(time.process_time() - start)
-    rate = {side: n_images / statistics.median(times) for side, times in seconds.items()}
-    line = f"ours {rate['ours']:8.1f} images/s   plain {rate['plain']:8.1f} images/s"
-    print(f"{name:22} {line}   ratio {rate['ours'] / rate['plain']:.3f}")
 
 
 def main() -> None:

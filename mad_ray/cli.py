@@ -52,13 +52,16 @@ def build_parser() -> argparse.ArgumentParser:
         "moment, the same command goes on and repeats at most the generation in flight.",
         "mad-ray run configs/quickstart.yaml --set study.seeds=3 --set study.name=three-seeds",
     )
-    _config_command(
+    plan = _config_command(
         commands,
         "plan",
         "print what a study comes to; starts nothing",
         "Validates the config, expands cases, grid and seeds into trajectories, and prints their loops, real rows "
         "used, trials, bytes, time at the pace so far, and what the ledgers hold already.",
         "mad-ray plan configs/quickstart.yaml --set study.n_generations=20",
+    )
+    plan.add_argument(
+        "--calibrate", action="store_true", help="predict the time from some seconds of each kind of work, done here"
     )
     _target_command(
         commands,
@@ -157,7 +160,7 @@ def _dispatch(args: argparse.Namespace) -> int:
     if args.command == "plan":
         from mad_ray.commands.plan import plan
 
-        return plan(args.config, args.set)
+        return plan(args.config, args.set, args.calibrate)
     if args.command == "doctor":
         from mad_ray.commands.doctor import doctor
 
@@ -210,10 +213,13 @@ def _command(
     )
 
 
-def _config_command(commands: argparse._SubParsersAction, name: str, summary: str, text: str, example: str) -> None:
+def _config_command(
+    commands: argparse._SubParsersAction, name: str, summary: str, text: str, example: str
+) -> argparse.ArgumentParser:
     command = _command(commands, name, summary, text, example)
     command.add_argument("config", metavar="CONFIG", help="the study's YAML file")
     _add_set(command)
+    return command
 
 
 def _target_command(

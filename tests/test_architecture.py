@@ -49,7 +49,15 @@ ONLY_IN = {
     "botocore": ("ledger/s3.py", "ledger/s3_errors.py"),
     "pydantic": ("config",),
     "yaml": ("config",),
-    "pyarrow": ("ledger/shards.py",),
+    # data: Parquet and Arrow files that users bring, and their files on S3.
+    "pyarrow": (
+        "ledger/shards.py",
+        "data/s3_files.py",
+        "data/tables.py",
+        "data/parquet_tables.py",
+        "data/arrow_tables.py",
+    ),
+    "PIL": ("data/decode.py",),
     "safetensors": ("ledger/tensors.py",),
     "pandas": ("analysis", "report"),
     "matplotlib": ("report",),
@@ -57,6 +65,8 @@ ONLY_IN = {
     "diffusers": ("families", "commands/doctor.py"),
     "cleanfid": ("metrics", "commands/doctor.py"),
     "sklearn": ("data", "metrics"),
+    "transformers": ("families",),
+    "tokenizers": ("data",),
     "accelerate": ("families", "onray"),
 }
 LIGHT = (
@@ -69,7 +79,10 @@ LIGHT = (
     "mad_ray.families",
     "mad_ray.ledger.open",
 )
-HEAVY = ("torch", "ray", "boto3", "pandas", "matplotlib", "diffusers", "sklearn", "scipy", "moto")
+HEAVY = (
+    "torch", "ray", "boto3", "pandas", "matplotlib", "diffusers", "sklearn", "scipy", "moto",
+    "transformers", "tokenizers",
+)  # fmt: skip
 
 
 def imports_of(path: Path) -> Iterator[str]:

@@ -151,7 +151,7 @@ def test_an_interrupted_study_is_reported_and_resumed(config: str, tmp_path: Pat
     assert call(capsys, "verify", config)[0] == 0
     code, out, _ = call(capsys, "plan", config)
     assert "to do: 4 generations in 1 trials" in out
-    assert "minutes at the pace so far" in out
+    assert re.search(r"about .* \[.*\]; at the pace so far", out)
     assert call(capsys, "run", config)[0] == 0
     assert "8 of 8" in call(capsys, "status", config)[1]
 

@@ -24,25 +24,38 @@ LABELS = {
     "tail_alive": "tail alive",
     "entropy": "entropy (nats)",
     "heterozygosity": "heterozygosity",
+    "perplexity": "perplexity",
+    "kl_per_token": "KL per token (nats)",
+    "tail_recall": "rare pairs alive",
+    "distinct_1": "distinct tokens",
+    "distinct_2": "distinct pairs",
+    "distinct_3": "distinct triples",
+    "rule_error": "rules broken",
+    "nll": "negative log-likelihood (nats)",
 }
-DISTANCES = ("frechet", "w2_squared", "total_variation")
-"""Distances to P_r that a verdict rests on; the first that was measured."""
+DISTANCES = ("kl_per_token", "frechet", "w2_squared", "total_variation", "perplexity")
+"""Distances to P_r that a verdict rests on; the first that was measured. (Perplexity grows with the KL divergence.)"""
 QUALITY = ("precision", "density", "high_quality")
-DIVERSITY = ("recall", "coverage", "modes_alive", "support")
-SHARES = ("precision", "recall", "coverage", "high_quality", "head_alive", "body_alive", "tail_alive")
+DIVERSITY = ("recall", "coverage", "modes_alive", "support", "tail_recall", "distinct_2")
+SHARES = (
+    "precision", "recall", "coverage", "high_quality", "head_alive", "body_alive", "tail_alive",
+    "tail_recall", "distinct_1", "distinct_2", "distinct_3", "rule_error",
+)  # fmt: skip
 """Metrics between 0 and 1."""
 LOG_METRICS = ("w2_squared",)
 """Metrics that the paper draws on a log axis, however little they span."""
 COLLAPSES = (
-    "precision", "recall", "coverage", "total_variance", "trace_ratio", "modal_variance", "modes_alive", "support"
+    "precision", "recall", "coverage", "total_variance", "trace_ratio", "modal_variance", "modes_alive", "support",
+    "distinct_2", "distinct_3",
 )  # fmt: skip
 """Metrics that near zero where a model has collapsed."""
 PANELS = (
     ("modal_variance", ("total_variance", "modal_variance", "recall", "modes_alive")),
     ("modes_alive", ("total_variance", "modes_alive", "recall")),
     ("support", ("support", "tail_mass", "missing_mass")),
+    ("tail_recall", ("kl_per_token", "tail_recall", "recall", "perplexity")),
 )
-"""What tells a kind of model -> the panels to show of it first: the paper's figure 15; a categorical's tails."""
+"""What tells a kind of model -> the panels to show of it first: the paper's figure 15; tails of symbols, of text."""
 
 
 def label(metric: str) -> str:

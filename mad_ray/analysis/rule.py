@@ -31,8 +31,9 @@ seeds (without a floor: by more than {RISE_WITHOUT_FLOOR:.0%} of the first gener
 
 Where the second half is too short for that test, (a) and (b) decide, and we say so.
 
-A loop that has collapsed (precision, recall, coverage, total or modal variance, modes or symbols alive below
-{COLLAPSED:.0%} of the first generation's) has gone MAD by (b) alone: nothing is left that could still get worse.
+A loop that has collapsed (precision, recall, coverage, total or modal variance, modes or symbols alive, distinct pairs
+or triples of tokens below {COLLAPSED:.0%} of the first generation's) has gone MAD by (b) alone: nothing is left that
+could still get worse.
 
 A case has settled if (b) holds and the rest does not: degraded, but no longer getting worse. It is stable if (b) does
 not hold. It is undecided where so few generations and seeds could not show a trend at all.

@@ -32,6 +32,10 @@ class CaseInfo:
     """Seed -> generation -> samples in the plane, x [m, 2]; empty where samples are not."""
     real_points: np.ndarray | None = None
     """Real samples in the plane, [m, 2]."""
+    texts: dict[int, dict[int, list[str]]] = field(default_factory=dict)
+    """Seed -> generation -> the first sequences, written; empty where samples are no text."""
+    real_texts: list[str] = field(default_factory=list)
+    """Real sequences, written."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Stage -> seconds: fit, sample, measure, ..."""
 

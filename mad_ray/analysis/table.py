@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mad_ray.analysis.study import FLOOR_COLUMNS, TABLE_COLUMNS, CaseInfo, StudyResult
+from mad_ray.analysis.texts import read_texts
 from mad_ray.core.errors import Missing
 from mad_ray.core.manifest import Blob, Manifest
 from mad_ray.core.sealed import unseal
@@ -78,6 +79,9 @@ def _case(store: Store, study: str, case: dict[str, Any], found: list[tuple[str,
         for manifest in history:
             for stage, spent in manifest.provenance.get("seconds", {}).items():
                 seconds[stage] += spent
+    histories, seeds_of = [history for _, history in found], [c["seeds"] for c in case["cohorts"]]
+    reference = _reference(store, case["reference"])
+    real_texts, texts = read_texts(store, case["reference"], reference, histories, seeds_of)
     return CaseInfo(
         case=case["case"],
         group=case["group"],
@@ -90,6 +94,8 @@ def _case(store: Store, study: str, case: dict[str, Any], found: list[tuple[str,
         real_strip=_real_strip(store, case["reference"]),
         snapshots=_snapshots(store, [history for _, history in found], [c["seeds"] for c in case["cohorts"]]),
         real_points=_real_points(store, case["reference"]),
+        texts=texts,
+        real_texts=real_texts,
         seconds=dict(seconds),
     )
 
@@ -119,6 +125,21 @@ def _snapshots(
                 if name.startswith("snapshots/") and x.ndim == 3 and x.shape[2] == 2:
                     for b, seed in enumerate(of[: len(x)]):
                         found.setdefault(seed, {})[int(name.removeprefix("snapshots/"))] = x[b]
+            for t, x in _shard_snapshots(store, manifest).items():
+                for b, seed in enumerate(of):
+                    found.setdefault(seed, {})[t] = x[b]
+    return found
+
+
+def _shard_snapshots(store: Store, manifest: Manifest) -> dict[int, np.ndarray]:
+    """generation -> [B, n, 2], the same of families that store what they publish: its first shard."""
+    wanted = manifest.identity["metrics"].get("snapshots", [])
+    found = {}
+    for shard in manifest.shards:
+        if shard.start == 0 and shard.generation in wanted:
+            samples, _ = decode_shard(read_checked(store, blob_key(manifest, shard.blob), shard.blob))
+            if samples.event == (2,):
+                found[shard.generation] = samples.x
     return found
 
 

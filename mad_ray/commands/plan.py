@@ -1,20 +1,24 @@
 """mad-ray plan: what a study comes to, before anything starts."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 
+from mad_ray.commands.plan_time import at_the_pace_so_far, calibrated
 from mad_ray.commands.session import Session, open_session
 from mad_ray.config.phase import Phase
 from mad_ray.core.loop import describe
 from mad_ray.core.trajectory import Cohort
 from mad_ray.engine.generation import n_published
-from mad_ray.engine.plan import Progress, effort, pack_cohorts, progress_of
+from mad_ray.engine.plan import Progress, pack_cohorts, progress_of
+from mad_ray.engine.threads import fix_threads
 
 
-def plan(config: str, overrides: Sequence[str]) -> int:
-    """Print cases, counts, estimates, and what the ledgers hold. Writes nothing, starts nothing."""
+def plan(config: str, overrides: Sequence[str], calibrate: bool = False) -> int:
+    """Print cases, counts, estimates, and what the ledgers hold. Writes nothing.
+
+    calibrate: try some seconds of each kind of work in this process, for an estimate of the time; else starts nothing.
+    """
     session = open_session(config, overrides)
     found = {cohort.id: progress_of(cohort, session.store) for cohort in session.cohorts}
     print(f"study {session.name} on {session.store.url}")
@@ -27,7 +31,7 @@ def plan(config: str, overrides: Sequence[str]) -> int:
         for cohort in session.cohorts:
             print(_cohort_line(cohort, found[cohort.id]))
     print()
-    _say_totals(session, found)
+    _say_totals(session, found, calibrate)
     return 0
 
 
@@ -64,7 +68,7 @@ def _cohort_line(cohort: Cohort, progress: Progress) -> str:
     )
 
 
-def _say_totals(session: Session, found: dict[str, Progress]) -> None:
+def _say_totals(session: Session, found: dict[str, Progress], calibrate: bool) -> None:
     settings = session.config.run
     unfinished = [c for c in session.cohorts if not found[c.id].is_finished]
     packs = pack_cohorts(unfinished, settings.max_concurrent)
@@ -75,7 +79,7 @@ def _say_totals(session: Session, found: dict[str, Progress]) -> None:
     )
     print(f"samples to store: about {_bytes(sum(_sample_bytes(c, found[c.id]) for c in unfinished))}, and the models")
     what = "time of the baseline" if session.phase is not None and session.phase.kind == "boundary" else "time"
-    print(f"{what}: {_time(session.cohorts, unfinished, found, settings.max_concurrent)}")
+    print(f"{what}: {_time(session, unfinished, found, calibrate)}")
 
 
 def _left(session: Session, unfinished: Sequence[Cohort], found: dict[str, Progress]) -> str:
@@ -93,25 +97,17 @@ def _sample_bytes(cohort: Cohort, progress: Progress) -> int:
     return (cohort.n_generations - progress.n_done) * n_published(cohort) * len(cohort.seeds) * row
 
 
-def _time(cohorts: Sequence[Cohort], unfinished: Sequence[Cohort], found: dict[str, Progress], at_once: int) -> str:
-    """At the pace of what the ledgers hold: seconds of a family per unit of effort."""
+def _time(session: Session, unfinished: Sequence[Cohort], found: dict[str, Progress], calibrate: bool) -> str:
     if not unfinished:
         return "nothing left to do"
-    spent: defaultdict[str, float] = defaultdict(float)
-    made: defaultdict[str, float] = defaultdict(float)
-    for cohort in cohorts:
-        progress, family = found[cohort.id], cohort.head.family.name
-        if progress.seconds is not None:
-            spent[family] += progress.seconds * progress.n_done
-            made[family] += effort(cohort) * (1.0 if progress.is_finished else progress.n_done / cohort.n_generations)
-    total = 0.0
-    for cohort in unfinished:
-        family = cohort.head.family.name
-        if not made[family]:
-            return f"unknown until a first generation of {family} is committed; run, and plan again"
-        left = 1.0 - found[cohort.id].n_done / cohort.n_generations
-        total += effort(cohort) * left * spent[family] / made[family]
-    return f"about {total / min(at_once, len(unfinished)) / 60:.1f} minutes at the pace so far"
+    at_once = session.config.run.max_concurrent
+    if calibrate:
+        fix_threads(session.config.run.threads)
+        return calibrated(unfinished, found, session.store).line(at_once)
+    estimate = at_the_pace_so_far(session.cohorts, unfinished, found)
+    if estimate is None:
+        return "unknown until a first generation is committed; add --calibrate to try some seconds of it here"
+    return estimate.line(at_once)
 
 
 def _bytes(n: float) -> str:

@@ -1,6 +1,7 @@
 """mad-ray run: compute what is not yet committed, then report. The same command resumes."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,11 @@ from mad_ray.commands.report import publish_report
 from mad_ray.commands.screen import Screen
 from mad_ray.commands.screen_cells import CellScreen
 from mad_ray.commands.session import Session, open_session
-from mad_ray.core.trajectory import Cohort
+from mad_ray.core.trajectory import Cohort, Trajectory
+from mad_ray.engine.checkpoints import CheckpointRule
+from mad_ray.engine.dataset import decode_here, missing, prepare
 from mad_ray.engine.local import LocalRuntime
+from mad_ray.engine.own_code import folders_of
 from mad_ray.engine.plan import pack_cohorts, progress_of
 from mad_ray.engine.reference import open_reference
 from mad_ray.engine.threads import fix_threads
@@ -38,6 +42,7 @@ def compute(session: Session) -> tuple[Sequence[Cohort], dict[str, str]]:
     fix_threads(session.config.run.threads)
     probe(session.store)
     register_study(session.store, session.name, session.document)
+    _prepare_data(session)
     _make_references(session)
     if session.phase is not None and session.phase.kind == "boundary":
         return _search(session)
@@ -64,14 +69,33 @@ def _search(session: Session) -> tuple[Sequence[Cohort], dict[str, str]]:
     return rounds.cohorts, lost
 
 
+def _prepare_data(session: Session) -> None:
+    """Decode the user's own images, before trials would each do it."""
+    say = partial(print, flush=True)
+    todo = missing(session.store, (head.data for head in _heads(session)))
+    if todo and session.config.run.runtime == "ray":
+        from mad_ray.onray.cluster import ray_session
+        from mad_ray.onray.decode import decode_with_data
+
+        with ray_session(_execution(session), 1, session.config.run.logical_cpus):
+            prepare(session.store, todo, decode_with_data, say)
+        return
+    prepare(session.store, todo, decode_here, say)
+
+
 def _make_references(session: Session) -> None:
     """Once, before trials would each make them at the same time."""
+    wanted = {(head.data, head.metrics) for head in _heads(session) if head.metrics.of_samples}
+    for data, metrics in sorted(wanted, key=repr):
+        open_reference(session.store, data, metrics)
+
+
+def _heads(session: Session) -> list[Trajectory]:
+    """One trajectory of each cohort; of a boundary those of its corners too, whose cells are not asked for yet."""
     heads = [cohort.head for cohort in session.cohorts]
     if session.phase is not None and session.phase.kind == "boundary":
         heads += [session.phase.trajectories(corner)[0] for corner in session.phase.corners()]
-    wanted = {(head.data, head.metrics) for head in heads if head.metrics.of_samples}
-    for data, metrics in sorted(wanted, key=repr):
-        open_reference(session.store, data, metrics)
+    return heads
 
 
 def _screen(session: Session) -> Screen | CellScreen:
@@ -82,7 +106,9 @@ def _screen(session: Session) -> Screen | CellScreen:
 
 
 def _run_here(session: Session, todo: list[Cohort], screen: Watcher) -> dict[str, str]:
-    runtime = LocalRuntime()
+    settings = session.config.run
+    rule = CheckpointRule(settings.checkpoint_s, settings.checkpoint_steps)
+    runtime = LocalRuntime(rule, settings.memory << 20)
     for pack in pack_cohorts(todo, 1):
         for cohort in pack:
             run_watched(session.name, cohort, session.store, runtime, screen)
@@ -124,6 +150,10 @@ def _execution(session: Session) -> Any:
         cpus=settings.cpus,
         gpus=settings.gpus,
         retries=settings.retries,
+        checkpoint_s=settings.checkpoint_s,
+        checkpoint_steps=settings.checkpoint_steps,
+        memory_bytes=settings.memory << 20,
+        folders=folders_of(_heads(session)),
     )
 
 

@@ -45,7 +45,7 @@ class Session:
         """What the store keeps of the study, so that `status` and `report` need no config."""
         found: dict[str, Json] = {
             "title": self.config.study.title,
-            "study": study_identity(self.config.study),
+            "study": {**study_identity(self.config.study), **contents_of(self.cohorts)},
             "cases": describe_cases(self.cohorts, self.points),
         }
         return found if self.phase is None else {**found, "kind": self.phase.kind, "map": describe_map(self.phase)}
@@ -68,6 +68,12 @@ def session_of(config: Config) -> Session:
     cells = [trajectory for point in points.values() for trajectory in phase.trajectories(point)]
     trajectories = baseline + (cells if phase.kind == "grid" else [])
     return Session(config, trajectories, plan_cohorts(trajectories), open_store(config.run.store), phase, points)
+
+
+def contents_of(cohorts: Sequence[Cohort]) -> dict[str, Json]:
+    """What the user's own files hold: paths are no part of a study's identity, and other data are another study."""
+    found = sorted({cohort.head.data.content for cohort in cohorts if hasattr(cohort.head.data, "content")})
+    return {"content": found} if found else {}
 
 
 def describe_cases(cohorts: Sequence[Cohort], points: Mapping[str, Point]) -> list[dict[str, Json]]:

@@ -20,6 +20,7 @@ def verify(store: Store, name: str) -> int:
         for folder in sorted({case["reference"].rpartition("/")[0] for case in document["cases"]}):
             findings += verify_documents(store, f"{folder}/", tally)
         findings += verify_documents(store, "extractors/", tally)
+        findings += verify_documents(store, "datasets/", tally)
     for cohort in ids:
         findings += verify_cohort(store, cohort, tally)
     for finding in findings:

@@ -8,8 +8,10 @@ from pydantic import Field, create_model
 from mad_ray.config.validate import unknown, validate
 from mad_ray.core.errors import InvalidInput
 from mad_ray.core.loop import PRESETS, Loop, make_loop
+from mad_ray.core.settings import STRICT
 from mad_ray.data import SOURCES
 from mad_ray.families import FAMILIES
+from mad_ray.families.own import check_settings, family_class
 from mad_ray.metrics.measure import Metrics
 
 OF_PRESETS: dict[str, tuple[type, str]] = {
@@ -34,8 +36,17 @@ def make_data(block: Any, path: str) -> Any:
 
 
 def make_family(block: Any, path: str) -> Any:
-    """A model family from `ddpm` or {name: ddpm, ...}."""
-    return _named(block, FAMILIES, path)
+    """A model family from `ddpm` or {name: ddpm, ...}, or of the user's own: `my_package.module:MyFamily`."""
+    reference = block if isinstance(block, str) else block.get("name")
+    if not (isinstance(reference, str) and ":" in reference):
+        return _named(block, FAMILIES, path)
+    kind = family_class(reference, path, FAMILIES)
+    if not hasattr(kind, "__pydantic_config__"):
+        # Else a misspelt setting would be ignored.
+        kind.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
+    family = _named(block, {reference: kind}, path)
+    check_settings(family, f"{path}={reference}")
+    return family
 
 
 def make_metrics(block: Any, path: str) -> Metrics:

@@ -12,9 +12,15 @@ from mad_ray.config.validate import unknown
 from mad_ray.core.errors import InvalidInput
 from mad_ray.core.keys import Keys
 from mad_ray.core.trajectory import Trajectory
-from mad_ray.metrics.measure import MODE_NAMES, MODEL_NAMES
+from mad_ray.metrics.measure import MODE_NAMES, MODEL_NAMES, TEXT_NAMES
 
 VARIABLE = ("data", "family", "loop", "metrics", "n_generations", "seeds")
+OF_LAWS = {
+    "tail_recall": ("rare", "rare pairs"),
+    "rule_error": ("rules", "rules"),
+    "kl_per_token": ("log_probability", "probabilities"),
+}
+"""Metric -> the fact of P_r that it needs, and what that fact is called."""
 LAWS = ("uniform", "log_uniform", "integers", "log_integers", "choice")
 
 
@@ -156,14 +162,29 @@ def _check_names(trajectory: Trajectory, label: str) -> None:
             raise InvalidInput(f"{label}: metrics.names: family={family.name} does not measure {name}; {known}")
         if name in MODE_NAMES and "centres" not in law:
             raise InvalidInput(f"{label}: metrics.names: {name} needs data with modes, and {data.name} has none known")
-    if metrics.snapshots and (data.event.dtype == "uint8" or len(data.event.shape) != 1):
+        if name in TEXT_NAMES and not data.event.n_symbols:
+            raise InvalidInput(f"{label}: metrics.names: {name} needs text, and {data.name} is none")
+        if name in OF_LAWS and OF_LAWS[name][0] not in law:
+            raise InvalidInput(
+                f"{label}: metrics.names: {name} needs data of known {OF_LAWS[name][1]}, and those of {data.name} are "
+                f"not known; leave {name} out, or use data=language"
+            )
+    is_vectors = data.event.dtype != "uint8" and len(data.event.shape) == 1 and not data.event.n_symbols
+    if metrics.snapshots and not is_vectors:
         raise InvalidInput(f"{label}: metrics.snapshots are for vectors; samples of {data.name} are kept anyway")
 
 
 def _check_features(trajectory: Trajectory, label: str) -> None:
     data, metrics = trajectory.data, trajectory.metrics
     is_image = data.event.dtype == "uint8" and len(data.event.shape) == 3
-    if metrics.features != "identity" and not is_image:
+    if data.event.n_symbols and metrics.features != "ngrams":
+        raise InvalidInput(
+            f"{label}: metrics.features={metrics.features} would take the numbers of tokens for quantities; use ngrams "
+            f"with {data.name}"
+        )
+    if metrics.features == "ngrams" and not data.event.n_symbols:
+        raise InvalidInput(f"{label}: metrics.features=ngrams counts tokens, and {data.name} is no text; use identity")
+    if metrics.features not in ("identity", "ngrams") and not is_image:
         raise InvalidInput(f"{label}: metrics.features={metrics.features} needs images; use identity with {data.name}")
     if metrics.features == "lenet" and data.event.n_classes < 2:
         raise InvalidInput(f"{label}: metrics.features=lenet learns from labels; {data.name} has none: use identity")

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from mad_ray.core.errors import InvalidInput
+from mad_ray.families.own import look_in
 
 # In these blocks another kind of thing has other fields: naming a new one drops what was said of the old.
 DISCRIMINATORS = {"data": "name", "family": "name", "loop": "kind"}
@@ -39,7 +40,11 @@ _StrictLoader.add_implicit_resolver(
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """The file's mapping, with what it extends merged beneath it and `a.b=c` overrides laid on top."""
+    """The file's mapping, with what it extends merged beneath it and `a.b=c` overrides laid on top.
+
+    From now on the user's own modules are found in the folders of these files, and in the working directory.
+    """
+    look_in(Path.cwd())
     merged = _load(Path(path), ())
     for override in overrides:
         merged = merge(merged, parse_override(override))
@@ -78,6 +83,7 @@ def merge(base: Any, over: Any, key: str = "") -> Any:
 
 def _load(path: Path, children: tuple[Path, ...]) -> dict[str, Any]:
     path = path.resolve()
+    look_in(path.parent)
     if path in children:
         raise InvalidInput(f"{path}: extends itself through {children[-1]}; break the circle")
     try:

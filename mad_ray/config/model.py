@@ -113,7 +113,7 @@ class StudySettings(BaseModel):
     data: str | dict[str, Any] = "digits"
     """The real data P_r: a name, or a mapping with name and settings."""
     family: str | dict[str, Any] = "ddpm"
-    """The model family: a name, or a mapping with name and settings."""
+    """The model family: a name, or a mapping with name and settings; module:Class is one of your own."""
     loop: dict[str, Any] = Field(default_factory=dict)
     """The loop: kind (a preset) and its numbers, or the Loop's own numbers."""
     metrics: dict[str, Any] = Field(default_factory=dict)
@@ -153,6 +153,8 @@ class RunSettings(BaseModel):
     """Samplers that each trial has at once."""
     sampler_actors: bool = False
     """Sample in Ray Data actors rather than in tasks: slower to start, and they keep a large model loaded."""
+    memory: int = Field(4096, ge=1)
+    """MiB of a training set D^t that a fit keeps in memory; a larger one lies in a temporary file (in TMPDIR)."""
     threads: int = Field(1, ge=1)
     """Threads per process."""
     cpus: float = Field(1, gt=0)
@@ -163,6 +165,10 @@ class RunSettings(BaseModel):
     """CPUs that a Ray started here pretends to have: waiting stages hold some without using them."""
     retries: int = Field(3, ge=0)
     """Restarts of a trial whose process died."""
+    checkpoint_s: float = Field(60.0, ge=0)
+    """Seconds after which a network's fit saves its progress to the store; 0: not by time."""
+    checkpoint_steps: int = Field(0, ge=0)
+    """Optimiser steps after which a network's fit saves its progress; 0: not by steps."""
 
     def output_of(self, study: str) -> str:
         """The output folder of the study of that name."""

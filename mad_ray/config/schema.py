@@ -1,6 +1,6 @@
 """The JSON Schema of configs, for editors."""
 
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -11,6 +11,7 @@ from mad_ray.core.loop import Loop
 from mad_ray.core.stopping import Limit
 from mad_ray.data import SOURCES
 from mad_ray.families import FAMILIES
+from mad_ray.families.own import REFERENCE
 from mad_ray.metrics.measure import Metrics
 
 
@@ -20,6 +21,7 @@ def json_schema() -> dict[str, Any]:
     study = schema["$defs"]["StudySettings"]["properties"]
     study["data"] = _choice(SOURCES, study["data"])
     study["family"] = _choice(FAMILIES, study["family"])
+    study["family"]["anyOf"] += _own_families()
     study["loop"] = {**_loop_schema(), "description": study["loop"]["description"]}
     study["limit"] = {**_plain(Limit), "description": study["limit"]["description"]}
     study["metrics"] = {**_plain(Metrics), "description": study["metrics"]["description"]}
@@ -46,6 +48,12 @@ def _choice(known: dict[str, type], property_schema: dict[str, Any]) -> dict[str
     return {"anyOf": options, "description": property_schema["description"]}
 
 
+def _own_families() -> list[dict[str, Any]]:
+    """module:Name, and a mapping with that name and settings that only the class knows."""
+    reference = {"type": "string", "pattern": f"^{REFERENCE}$"}
+    return [reference, {"type": "object", "properties": {"name": reference}, "required": ["name"]}]
+
+
 def _loop_schema() -> dict[str, Any]:
     schema = LoopInput.model_json_schema()
     described = _plain(Loop)["properties"]
@@ -54,9 +62,21 @@ def _loop_schema() -> dict[str, Any]:
     return schema
 
 
+def inherited_help(kind: type) -> dict[str, str]:
+    """What the classes above say of the fields that they share; pydantic reads a class's own source only."""
+    found: dict[str, str] = {}
+    for base in reversed(kind.__mro__[1:]):
+        if is_dataclass(base):
+            described = TypeAdapter(base).json_schema().get("properties", {})
+            found |= {name: field["description"] for name, field in described.items() if "description" in field}
+    return found
+
+
 def _plain(kind: type) -> dict[str, Any]:
     """A settings class's schema, its own definitions inlined where it has none."""
     schema = TypeAdapter(kind).json_schema()
+    for name, text in inherited_help(kind).items():
+        schema["properties"][name].setdefault("description", text)
     assert "$defs" not in schema, f"{kind} nests settings; teach the schema to lift their $defs"
     schema.pop("required", None)
     return schema

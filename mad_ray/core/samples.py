@@ -10,18 +10,22 @@ NO_LABEL = -1
 
 @dataclass(frozen=True)
 class Event:
-    """What one sample is: its shape (images: channels, height, width; dtype uint8), and how many classes label it."""
+    """What one sample is: its shape (images: channels, height, width; dtype uint8), and how many classes label it.
+
+    Sequences of tokens are int32 of shape (length,), each token one of 0..n_symbols-1; n_symbols is 0 for all else.
+    """
 
     shape: tuple[int, ...]
     dtype: str
     n_classes: int = 0
+    n_symbols: int = 0
 
 
 @dataclass(frozen=True)
 class Samples:
     """n samples of each of B trajectories; the trajectory axis leads, always.
 
-    x [B, n, *event]: uint8 for images [channels, height, width], floating point otherwise.
+    x [B, n, *event]: uint8 for images [channels, height, width], int32 for sequences of tokens, else floating point.
     label [B, n] int32, NO_LABEL where there is none. weight [B, n] float32; weight 0 drops a row, so arrays stay
     rectangular.
     """

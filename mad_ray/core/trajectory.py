@@ -38,7 +38,7 @@ class Trajectory:
         """
         found = {
             "data": identity(self.data),
-            "family": identity(self.family),
+            "family": {**identity(self.family), "name": _family_name(type(self.family))},
             "loop": identity(self.loop),
             "metrics": identity(self.metrics),
         }
@@ -47,6 +47,12 @@ class Trajectory:
             if self.is_cell:
                 found["until"]["n_generations"] = self.n_generations
         return found
+
+
+def _family_name(kind: type) -> str:
+    """The name of a family that mad_ray brings; of the user's own its module:Name, since two could be named alike."""
+    is_ours = kind.__module__.partition(".")[0] == __name__.partition(".")[0]
+    return kind.name if is_ours else f"{kind.__module__}:{kind.__qualname__}"  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from mad_ray.core.errors import InvalidInput
 from mad_ray.core.keys import Keys
 from mad_ray.core.moments import Moments
 from mad_ray.core.samples import Event, Samples
+from mad_ray.core.spelling import Spelling
 from mad_ray.core.summary import Summary
 
 
@@ -52,13 +53,45 @@ class KnowsItself(Protocol):
         ...
 
 
+@runtime_checkable
+class Spelled(Protocol):
+    """A source of sequences of tokens that knows how they are written."""
+
+    def spelling(self) -> Spelling:
+        """The bytes that each token stands for."""
+        ...
+
+
+@dataclass(frozen=True)
+class Selected:
+    """Some rows of an array that may lie on a disk, none of them read: x[i] is of[index[i]]."""
+
+    of: np.ndarray
+    index: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.index), *self.of.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.of.dtype
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """These rows, read."""
+        return self.of[self.index[rows]]
+
+
 @dataclass(frozen=True)
 class Table:
     """Finite labelled data: x [n, *event], label [n], split once and for all into training and held-out rows."""
 
-    x: np.ndarray
+    x: np.ndarray | Selected
     label: np.ndarray
-    held_out_x: np.ndarray
+    held_out_x: np.ndarray | Selected
     held_out_label: np.ndarray
 
     @property
@@ -93,14 +126,12 @@ class TableSource:
         table = self._table
         if stop > len(table.x):
             raise InvalidInput(f"data={self.name}: {stop} real rows needed, {len(table.x)} exist")
-        order = np.stack(
-            [keys.generator(b, "order").permutation(len(table.x))[start:stop] for b in range(len(keys.seeds))]
-        )
+        order = np.stack([_order(keys.row(b), len(table.x))[start:stop] for b in range(len(keys.seeds))])
         return Samples.of(table.x[order], table.label[order])
 
     def held_out(self, n: int) -> Samples:
         table = self._table
-        return Samples.of(table.held_out_x[None, :n], table.held_out_label[None, :n])
+        return Samples.of(table.held_out_x[:n][None], table.held_out_label[:n][None])
 
     def moments(self) -> Moments | None:
         return None
@@ -109,3 +140,9 @@ class TableSource:
 @lru_cache(maxsize=4)
 def _load_once(source: Any) -> Table:
     return source._load()
+
+
+@lru_cache(maxsize=4)
+def _order(keys: Keys, n: int) -> np.ndarray:
+    """The order in which one trajectory walks through n rows. Kept, since the walk comes in many small blocks."""
+    return keys.generator(0, "order").permutation(n).astype(np.int32 if n < 1 << 31 else np.int64)

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +12,9 @@ from mad_ray.core.manifest import Blob, Manifest, Shard
 from mad_ray.core.samples import Samples
 from mad_ray.core.trajectory import Cohort
 from mad_ray.core.values import MetricRow, encode_rows
+from mad_ray.engine.checkpoints import checkpoints_of
 from mad_ray.engine.measure import measure_samples, merge_measured, model_rows, sample_rows
+from mad_ray.engine.own_code import code_of
 from mad_ray.engine.past import Past
 from mad_ray.engine.provenance import Stopwatch, device, n_threads, versions
 from mad_ray.engine.publish import PublishJob
@@ -42,11 +45,19 @@ class Attempt:
     snapshots: dict[int, np.ndarray] = field(default_factory=dict)
     shards: list[Shard] = field(default_factory=list)
     rows: list[MetricRow] = field(default_factory=list)
+    images: Counter[str] = field(default_factory=Counter)
+    gpu_bytes: dict[str, int] = field(default_factory=dict)
+    n_resumed: int = 0
     blob: Blob | None = None
 
     @property
     def prefix(self) -> str:
         return self.cohort.attempt_prefix(self.first, self.name)
+
+    def saw_gpu(self, stage: str, n_bytes: int) -> None:
+        """Keep the stage's peak."""
+        if n_bytes:
+            self.gpu_bytes[stage] = max(n_bytes, self.gpu_bytes.get(stage, 0))
 
     def write(self, name: str, data: bytes) -> Blob:
         with self.watch.time("write"):
@@ -56,6 +67,12 @@ class Attempt:
 def n_published(cohort: Cohort) -> int:
     """Samples that every generation publishes: enough for later training sets and for the metrics."""
     return max(cohort.head.loop.n_synthetic, cohort.head.metrics.n)
+
+
+def images_of_fit(cohort: Cohort, n: int) -> int:
+    """Rows that a fit on n of them goes through, of all its trajectories."""
+    count = getattr(cohort.head.family, "images_of_fit", None)
+    return (count(n) if count else n) * len(cohort.seeds)
 
 
 def advance(cohort: Cohort, ledger: Ledger, runtime: Runtime, report: Report = silent) -> Manifest:
@@ -73,8 +90,10 @@ def advance(cohort: Cohort, ledger: Ledger, runtime: Runtime, report: Report = s
         if is_settled(cohort, t, attempt.rows):
             attempt.last = t
             break
-    manifest = _manifest(attempt, history[-1].digest if history else "")
-    return ledger.commit(manifest)
+    committed = ledger.commit(_manifest(attempt, history[-1].digest if history else ""))
+    if checkpoints := checkpoints_of(ledger.store, cohort, first, history, runtime.checkpoints):
+        checkpoints.clear()
+    return committed
 
 
 def span_end(cohort: Cohort, first: int) -> int:
@@ -99,6 +118,7 @@ def _redrawing_generation(attempt: Attempt, t: int, data: TrainingSet, runtime: 
     if head.metrics.of_samples or t in head.metrics.snapshots:
         with attempt.watch.time("sample"):
             samples = head.family.sample(model, 0, head.metrics.n, head.loop.bias, cohort.keys.at("sample", t))
+        attempt.images["sample"] += head.metrics.n * len(cohort.seeds)
         _keep_snapshot(attempt, t, samples)
     with attempt.watch.time("measure"):
         if head.metrics.of_samples:
@@ -125,6 +145,9 @@ def _storing_generation(attempt: Attempt, t: int, data: TrainingSet, runtime: Ru
     for result in results:
         for stage, seconds in result.seconds.items():
             attempt.watch.seconds[stage] += seconds
+        attempt.saw_gpu("sample", result.gpu_bytes)
+    attempt.images["sample"] += job.n * len(cohort.seeds)
+    attempt.images["measure"] += head.metrics.n * len(cohort.seeds) if head.metrics.is_measured(t) else 0
     # Stages add up to what was spent; what samplers at once make up for is not counted against them.
     attempt.watch.seconds["publish"] += max(0.0, wall_s - sum(sum(result.seconds.values()) for result in results))
     attempt.shards += [result.shard for result in results]
@@ -140,11 +163,30 @@ def _storing_generation(attempt: Attempt, t: int, data: TrainingSet, runtime: Ru
 
 def _fit(attempt: Attempt, t: int, data: TrainingSet, runtime: Runtime, report: Report) -> Model:
     report("fit", t, 0.0)
-    job = FitJob(attempt.cohort, t, data, f"{attempt.cohort.id}-{t:06d}-{attempt.name}")
     with attempt.watch.time("fit"):
-        model = runtime.fit(job, report)
+        model = _first_model(attempt, t)
+        if model is None:
+            model = _train(attempt, t, data, runtime, report)
     attempt.past.keep(t, model)
     return model
+
+
+def _first_model(attempt: Attempt, t: int) -> Model | None:
+    """G^1 of a family that has it already."""
+    head = attempt.cohort.head
+    first_model = getattr(head.family, "first_model", None)
+    return first_model(head.data.event) if first_model and t == 1 else None
+
+
+def _train(attempt: Attempt, t: int, data: TrainingSet, runtime: Runtime, report: Report) -> Model:
+    cohort = attempt.cohort
+    checkpoints = checkpoints_of(attempt.ledger.store, cohort, t, attempt.past.history, runtime.checkpoints)
+    job = FitJob(cohort, t, data, f"{cohort.id}-{t:06d}-{attempt.name}", checkpoints)
+    fitted = runtime.fit(job, report)
+    attempt.n_resumed += fitted.n_resumed
+    attempt.images["fit"] += images_of_fit(cohort, data.n)
+    attempt.saw_gpu("fit", fitted.gpu_bytes)
+    return fitted.model
 
 
 def _write_models(attempt: Attempt) -> Blob:
@@ -181,9 +223,13 @@ def _manifest(attempt: Attempt, parent: str) -> Manifest:
             "started_s": round(attempt.started_s, 3),
             "wall_s": round(time.time() - attempt.started_s, 4),
             "seconds": attempt.watch.rounded(),
+            "images": dict(sorted(attempt.images.items())),
+            **({"gpu_peak_bytes": attempt.gpu_bytes} if attempt.gpu_bytes else {}),
+            **({"resumed_steps": attempt.n_resumed} if attempt.n_resumed else {}),
             "n_bytes": sum(blob.n_bytes for blob in blobs),
             "device": device(),
             "threads": n_threads(),
             "versions": versions(),
+            **({"code": code} if (code := code_of(cohort.head)) else {}),
         },
     )

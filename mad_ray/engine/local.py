@@ -1,15 +1,20 @@
 """The in-process runtime: no Ray, one thing after another."""
 
+from mad_ray.engine.checkpoints import CheckpointRule
 from mad_ray.engine.publish import PublishJob, ShardResult, publish_shard
-from mad_ray.engine.runtime import FitJob, Report
-from mad_ray.families.family import Model
+from mad_ray.engine.runtime import FitJob, Fitted, Report
+from mad_ray.families.spool import MEMORY_BYTES
 
 
 class LocalRuntime:
     """Fits and publishes where it is called."""
 
-    def fit(self, job: FitJob, report: Report) -> Model:
-        return job.run(report)
+    def __init__(self, checkpoints: CheckpointRule | None = None, memory_bytes: int = MEMORY_BYTES) -> None:
+        self.checkpoints = checkpoints or CheckpointRule()
+        self._memory_bytes = memory_bytes
+
+    def fit(self, job: FitJob, report: Report) -> Fitted:
+        return job.within(self._memory_bytes).run(report)
 
     def publish(self, job: PublishJob, report: Report) -> list[ShardResult]:
         results = []

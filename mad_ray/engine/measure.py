@@ -17,10 +17,14 @@ from mad_ray.metrics.measure import Metrics, evaluate
 
 @dataclass(frozen=True)
 class Measured:
-    """What the metrics need of some samples: moments [B, d] of their features, and features [B, m, d] themselves."""
+    """What the metrics need of some samples: moments [B, d] of their features, and features [B, m, d] themselves;
+
+    of text also its tokens [B, m, L].
+    """
 
     moments: Moments
     features: np.ndarray
+    tokens: np.ndarray | None = None
 
 
 def measure_samples(samples: Samples, reference: Reference, metrics: Metrics) -> Measured:
@@ -28,13 +32,20 @@ def measure_samples(samples: Samples, reference: Reference, metrics: Metrics) ->
     flat = samples.x.reshape(-1, *samples.event)
     features = reference.extractor(flat)
     features = features.reshape(*samples.x.shape[:2], -1)
-    return Measured(rows_to_moments(features, samples.weight), features)
+    return Measured(rows_to_moments(features, samples.weight), features, tokens_of(samples))
+
+
+def tokens_of(samples: Samples) -> np.ndarray | None:
+    """The samples [B, n, L] themselves where they are sequences of tokens."""
+    return samples.x if samples.x.dtype == np.int32 else None
 
 
 def merge_measured(parts: Sequence[Measured]) -> Measured:
     """Join shards from left to right."""
     features = np.concatenate([part.features for part in parts], axis=1)
-    return Measured(merge_all(part.moments for part in parts), features)
+    tokens = [part.tokens for part in parts if part.tokens is not None]
+    joined = np.concatenate(tokens, axis=1) if tokens else None
+    return Measured(merge_all(part.moments for part in parts), features, joined)
 
 
 def sample_rows(cohort: Cohort, t: int, measured: Measured, reference: Reference) -> list[MetricRow]:
@@ -49,6 +60,7 @@ def sample_rows(cohort: Cohort, t: int, measured: Measured, reference: Reference
             real_moments=reference.moments,
             synthetic_moments=_row(measured.moments, b),
             law=law_of(head.data),
+            tokens=None if measured.tokens is None else measured.tokens[b],
         )
         rows += [_metric_row(t, seed, name, head.loop.bias, value) for name, value in values.items()]
     return rows

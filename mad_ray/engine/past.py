@@ -44,7 +44,8 @@ class Past:
 
     def _open(self, slices: tuple[Slice, ...], needed: list[int], drawing: Drawing | None = None) -> TrainingSet:
         published = {g: self._published(g) for g in needed}
-        return TrainingSet(self.cohort.head.data, self.cohort.keys.at("real"), slices, published, drawing)
+        keys, store = self.cohort.keys.at("real"), self.ledger.store
+        return TrainingSet(self.cohort.head.data, keys, slices, published, drawing, store)
 
     def keep(self, t: int, model: Model) -> None:
         """G^t is fitted; forget what no later generation needs."""

@@ -71,7 +71,12 @@ def effort(cohort: Cohort) -> float:
     if cohort.head.until is not None:
         memory = loop_memory(loop)
         n = min(n, cohort.head.until.min_generations + (n if memory is None else 8 * memory))
-    return n * len(cohort.seeds) * (2 + min(loop.memory, n))
+    return n * effort_of_generation(cohort)
+
+
+def effort_of_generation(cohort: Cohort) -> float:
+    """Seeds, and summaries drawn, of each generation."""
+    return len(cohort.seeds) * (2 + min(cohort.head.loop.memory, cohort.n_generations))
 
 
 def progress_of(cohort: Cohort, store: Store) -> Progress:

@@ -8,7 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-PACKAGES = ("mad-ray", "torch", "diffusers", "accelerate", "ray", "numpy", "scipy", "pyarrow", "clean-fid")
+PACKAGES = (
+    "mad-ray",
+    "torch",
+    "diffusers",
+    "transformers",
+    "accelerate",
+    "ray",
+    "numpy",
+    "scipy",
+    "pyarrow",
+    "clean-fid",
+)
 
 
 @cache
@@ -48,6 +59,26 @@ class Stopwatch:
 
     def rounded(self) -> dict[str, float]:
         return {stage: round(seconds, 4) for stage, seconds in sorted(self.seconds.items())}
+
+
+class PeakMemory:
+    """The most bytes that tensors took on this process's GPU within the block; 0 without one."""
+
+    n_bytes: int = 0
+
+    def __enter__(self) -> "PeakMemory":
+        import torch
+
+        self._has_gpu = torch.cuda.is_available()
+        if self._has_gpu:
+            torch.cuda.reset_peak_memory_stats()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._has_gpu:
+            import torch
+
+            self.n_bytes = torch.cuda.max_memory_allocated()
 
 
 def n_threads() -> int:

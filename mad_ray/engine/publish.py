@@ -10,6 +10,7 @@ import numpy as np
 from mad_ray.core.manifest import Blob, Shard
 from mad_ray.core.trajectory import Cohort
 from mad_ray.engine.measure import Measured, measure_samples
+from mad_ray.engine.provenance import PeakMemory
 from mad_ray.engine.reference import open_reference
 from mad_ray.families.family import Model
 from mad_ray.ledger.chain import read_checked
@@ -59,6 +60,7 @@ class ShardResult:
     shard: Shard
     measured: Measured | None
     seconds: dict[str, float]
+    gpu_bytes: int = 0
 
 
 def publish_shard(job: PublishJob, i: int) -> ShardResult:
@@ -68,7 +70,8 @@ def publish_shard(job: PublishJob, i: int) -> ShardResult:
     ticks = [time.perf_counter()]
     model = _open_model(job)
     keys = job.cohort.keys.at("sample", t)
-    samples = head.family.sample(model, start, stop, head.loop.bias, keys)
+    with PeakMemory() as peak:
+        samples = head.family.sample(model, start, stop, head.loop.bias, keys)
     ticks.append(time.perf_counter())
     origin = Origin(job.cohort.id, t, job.cohort.seeds, job.model.sha256)
     data = encode_shard(samples, start=start, origin=origin)
@@ -80,7 +83,7 @@ def publish_shard(job: PublishJob, i: int) -> ShardResult:
         measured = measure_samples(samples.rows(0, head.metrics.n - start), reference, head.metrics)
     ticks.append(time.perf_counter())
     seconds = {stage: ticks[j + 1] - ticks[j] for j, stage in enumerate(("sample", "write", "measure"))}
-    return ShardResult(Shard(blob, t, start, stop), measured, seconds)
+    return ShardResult(Shard(blob, t, start, stop), measured, seconds, peak.n_bytes)
 
 
 _models: OrderedDict[tuple[str, int], Model] = OrderedDict()

@@ -13,7 +13,8 @@ from mad_ray.core.manifest import Blob
 from mad_ray.core.moments import Moments, rows_to_moments
 from mad_ray.core.samples import Samples
 from mad_ray.core.sealed import seal, unseal
-from mad_ray.data.source import Source
+from mad_ray.data.source import Source, Spelled
+from mad_ray.engine.dataset import open_source
 from mad_ray.ledger.chain import read_checked
 from mad_ray.ledger.store import Store
 from mad_ray.ledger.tensors import decode_tensors, encode_tensors
@@ -22,6 +23,8 @@ from mad_ray.metrics.measure import Metrics, evaluate, make_extractor
 
 LENET_KEYS = Keys((0,)).at("lenet")
 FLOOR_KEYS = Keys((0,)).at("floor")
+# Rows that a LeNet is trained and tested on at most, as many as MNIST has: data may be larger than memory.
+LENET_ROWS, LENET_HELD_OUT = 60_000, 10_000
 STRIP_IMAGES = 20
 
 
@@ -52,7 +55,7 @@ def open_reference(store: Store, data: Source, metrics: Metrics, say: Callable[[
     """The reference from this process, else from the store, else made now (and kept; whoever is first wins)."""
     known = (store.url, data, metrics)
     if known not in _references:
-        _references[known] = _read_or_make(store, data, metrics, say)
+        _references[known] = _read_or_make(store, open_source(store, data), metrics, say)
     return _references[known]
 
 
@@ -72,7 +75,8 @@ def _make(store: Store, key: str, data: Source, metrics: Metrics, extractor: Ext
     held = data.held_out(metrics.n)
     real = extractor(held.x[0])
     n_other = metrics.n if data.n_rows is None else min(metrics.n, data.n_rows)
-    other = extractor(data.rows(0, n_other, FLOOR_KEYS).x[0])
+    real_rows = data.rows(0, n_other, FLOOR_KEYS).x[0]
+    other = extractor(real_rows)
     floors = evaluate(
         real=real,
         synthetic=other,
@@ -80,12 +84,16 @@ def _make(store: Store, key: str, data: Source, metrics: Metrics, extractor: Ext
         real_moments=_real_moments(data, metrics, real),
         synthetic_moments=rows_to_moments(other[None]),
         law=law_of(data),
+        tokens=real_rows if data.event.n_symbols else None,
     )
     named = _write_tensors(store, key, "features", {"features": real})
     finite: dict[str, Json] = {name: float(v) if np.isfinite(v) else None for name, v in floors.items()}
     document = {"data": identity(data), "metrics": identity(metrics), "features": named, "floors": finite}
     if held.x.dtype == np.uint8:
         document["strip"] = _write_tensors(store, key, "strip", {"x": strip(held, data.event.n_classes)})
+    if isinstance(data, Spelled):
+        document["spelling"] = _write_tensors(store, key, "spelling", data.spelling().arrays())
+        document["texts"] = _write_tensors(store, key, "texts", {"x": held.x[0, :STRIP_IMAGES]})
     if metrics.snapshots and held.x.shape[2:] == (2,):
         document["points"] = _write_tensors(store, key, "points", {"x": held.x[0]})
     return seal(document)
@@ -136,9 +144,9 @@ def _torch_device(metrics: Metrics) -> str:
 def _train_lenet(store: Store, key: str, data: Source) -> bytes:
     from mad_ray.metrics.lenet import lenet_accuracy, train_lenet
 
-    real = data.rows(0, data.n_rows or 0, LENET_KEYS)
+    real = data.rows(0, min(data.n_rows or 0, LENET_ROWS), LENET_KEYS)
     state = train_lenet(real.x[0], real.label[0], data.event.n_classes, LENET_KEYS)
-    held = data.held_out(data.n_held_out or 0)
+    held = data.held_out(min(data.n_held_out or 0, LENET_HELD_OUT))
     named = _write_tensors(store, key, "state", state)
     accuracy = round(float(lenet_accuracy(state, held.x[0], held.label[0])), 6)
     return seal({"data": identity(data), "state": named, "accuracy": accuracy})

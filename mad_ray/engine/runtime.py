@@ -1,14 +1,16 @@
 """The Runtime protocol: who carries out the two dear stages of a generation. engine/local.py and onray/ fulfil it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from mad_ray.core.keys import Keys
 from mad_ray.core.trajectory import Cohort
+from mad_ray.engine.checkpoints import CheckpointRule, StoredCheckpoints
+from mad_ray.engine.provenance import PeakMemory
 from mad_ray.engine.publish import PublishJob, ShardResult
 from mad_ray.engine.stream import TrainingSet
-from mad_ray.families.family import Model
+from mad_ray.families.family import Model, Progress
 
 Report = Callable[[str, int, float], None]
 """Told (stage, generation, share done in [0, 1]) now and then."""
@@ -16,6 +18,16 @@ Report = Callable[[str, int, float], None]
 
 def silent(stage: str, generation: int, share: float) -> None:
     """A Report that tells nobody."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model, and what it took. gpu_bytes: peak of the process on its GPU, 0 without one."""
+
+    model: Model
+    n_resumed: int = 0
+    """Steps that an earlier attempt had done and saved."""
+    gpu_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -27,20 +39,32 @@ class FitJob:
     data: TrainingSet
     name: str
     """Unique and stable for (cohort, generation, attempt): what a distributed runtime files its own state under."""
+    checkpoints: StoredCheckpoints | None = None
+    """Where its progress is kept, if anywhere."""
 
     @property
     def keys(self) -> Keys:
         return self.cohort.keys.at("fit", self.generation)
 
-    def run(self, report: Report) -> Model:
+    def within(self, memory_bytes: int) -> "FitJob":
+        """The same fit, keeping no more of D^t in memory than that."""
+        return replace(self, data=replace(self.data, memory_bytes=memory_bytes))
+
+    def run(self, report: Report) -> Fitted:
         """Fit here and now, or as one of the workers of a distributed fit."""
-        return self.cohort.head.family.fit(self.data, self.keys, lambda share: report("fit", self.generation, share))
+        progress = Progress(lambda share: report("fit", self.generation, share), self.checkpoints)
+        with PeakMemory() as peak:
+            model = self.cohort.head.family.fit(self.data, self.keys, progress)
+        return Fitted(model, self.checkpoints.n_resumed if self.checkpoints else 0, peak.n_bytes)
 
 
 class Runtime(Protocol):
     """Carries out fits and publications; the results are the same bytes whichever runtime it is."""
 
-    def fit(self, job: FitJob, report: Report) -> Model:
+    checkpoints: CheckpointRule
+    """When fits save their progress."""
+
+    def fit(self, job: FitJob, report: Report) -> Fitted:
         """The model of one generation."""
         ...
 

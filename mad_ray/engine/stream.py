@@ -1,5 +1,6 @@
 """D^t as a stream: real rows by index, synthetic rows through what earlier generations published."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -10,8 +11,12 @@ from mad_ray.core.moments import Moments, merge_all
 from mad_ray.core.samples import Event, Samples, rebatch
 from mad_ray.core.summary import Summary
 from mad_ray.data.source import Source
+from mad_ray.engine.dataset import open_source
 from mad_ray.engine.published import BLOCK, Published
+from mad_ray.families.spool import MEMORY_BYTES
+from mad_ray.ledger.store import Store
 
+READ_BYTES = 16 << 20
 S = TypeVar("S", bound=Summary)
 
 
@@ -36,6 +41,10 @@ class TrainingSet:
     slices: tuple[Slice, ...]
     published: Mapping[int, Published]
     drawing: Drawing | None = None
+    store: Store | None = None
+    """Where decoded data are fetched from, if the source has any."""
+    memory_bytes: int = MEMORY_BYTES
+    """What a fit may keep in memory of the rows (run.memory)."""
 
     @property
     def event(self) -> Event:
@@ -72,13 +81,23 @@ class TrainingSet:
             found = self.published[part.generation].draw(part.start, part.stop)
         return found if isinstance(found, kind) else self._of_rows(kind, (part,))
 
+    @property
+    def _n_read(self) -> int:
+        """Real rows read at once: of images, which may be large, fewer. What is made of them is cut anew anyway."""
+        if self.event.dtype != "uint8":
+            # Drawn in whole chunks of many rows: less at once would be more work.
+            return BLOCK
+        return max(1, min(BLOCK, READ_BYTES // (len(self.keys.seeds) * math.prod(self.event.shape))))
+
     def _of_rows(self, kind: type[S], slices: tuple[Slice, ...]) -> S:
         return merge_all(kind.of_rows(batch, self.event) for batch in rebatch(self._blocks(slices), BLOCK))
 
     def _blocks(self, slices: tuple[Slice, ...]) -> Iterator[Samples]:
         for part in slices:
             if part.is_real:
-                for low in range(part.start, part.stop, BLOCK):
-                    yield self.source.rows(low, min(low + BLOCK, part.stop), self.keys)
+                source = self.source if self.store is None else open_source(self.store, self.source)
+                size = self._n_read
+                for low in range(part.start, part.stop, size):
+                    yield source.rows(low, min(low + size, part.stop), self.keys)
             else:
                 yield from self.published[part.generation].blocks(part.start, part.stop)

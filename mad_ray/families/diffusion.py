@@ -1,19 +1,21 @@
-"""Denoising diffusion on tensors: the noise schedule, the training loss, guidance, and three samplers.
+"""Denoising diffusion on tensors: the noise schedule, the training loss, and three samplers.
 
-Images x lie in [-1, 1]; abar [T] is the product of the alphas (Ho et al. 2020); t counts 0..T-1. The network predicts
-the noise, eps(x, t, label). Imports torch.
+Images x lie in [-1, 1]; abar [T] is the product of the alphas (Ho et al. 2020); t counts 0..T-1, the noise eps is
+standard normal, and x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps. Imports torch.
 """
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mad_ray.families.guidance import hide_labels, predict
 from mad_ray.shims import mend_torchvision
 
+Prediction = Literal["epsilon", "v", "sample"]
+"""What the network predicts: the noise, the velocity v, or x_0."""
 Noise = Callable[[], Tensor]
 """Fresh standard normal noise, [n, C, H, W]."""
 Denoiser = Callable[[Tensor, int], Tensor]
@@ -30,21 +32,50 @@ def abar_of(schedule: str, T: int) -> Tensor:
     return scheduler.alphas_cumprod
 
 
-def eps_loss(
-    net: nn.Module, x: Tensor, label: Tensor, generator: torch.Generator, abar: Tensor, n_classes: int, dropout: float
+def diffusion_loss(
+    net: nn.Module,
+    x: Tensor,
+    label: Tensor,
+    generator: torch.Generator,
+    *,
+    abar: Tensor,
+    n_classes: int,
+    dropout: float,
+    prediction: Prediction = "epsilon",
 ) -> Tensor:
-    """Mean squared error of the predicted noise, Eq. (14) of Ho et al. 2020; labels dropped as in Ho and Salimans 2022.
+    """Mean squared error of what is predicted, Eq. (14) of Ho et al. 2020; labels dropped as in Ho and Salimans 2022.
 
     x [n, C, H, W] uint8, label [n] (negative: none).
     """
     n = len(x)
     t = torch.randint(len(abar), (n,), generator=generator)
     eps = torch.randn(x.shape, generator=generator).to(x.device)
-    dropped = (torch.rand(n, generator=generator) < dropout).to(x.device)
-    label = torch.where(dropped | (label < 0), n_classes, label)
-    a = abar[t].to(x.device).view(-1, 1, 1, 1)
-    noisy = a.sqrt() * to_unit(x) + (1 - a).sqrt() * eps
-    return nn.functional.mse_loss(net(noisy, t.to(x.device), label, return_dict=False)[0], eps)
+    label = hide_labels(label, n_classes, dropout, generator)
+    image, a = to_unit(x), abar[t].to(x.device).view(-1, 1, 1, 1)
+    noisy = a.sqrt() * image + (1 - a).sqrt() * eps
+    return nn.functional.mse_loss(predict(net, noisy, t.to(x.device), label), target(image, eps, a, prediction))
+
+
+def target(x0: Tensor, eps: Tensor, abar_t: Tensor, prediction: Prediction) -> Tensor:
+    """What the network is to say: the noise, v = sqrt(abar) eps - sqrt(1 - abar) x_0, or x_0 itself.
+
+    v: Section 4 of Salimans and Ho 2022, with alpha = sqrt(abar) and sigma = sqrt(1 - abar).
+    """
+    if prediction == "v":
+        return abar_t.sqrt() * eps - (1 - abar_t).sqrt() * x0
+    return eps if prediction == "epsilon" else x0
+
+
+def to_x0(x: Tensor, said: Tensor, abar_t: Tensor, prediction: Prediction) -> Tensor:
+    """The x_0 that follows from x_t and what the network said: Eq. (15) of Ho et al. 2020; v as in `target`."""
+    if prediction == "v":
+        return abar_t.sqrt() * x - (1 - abar_t).sqrt() * said
+    return (x - (1 - abar_t).sqrt() * said) / abar_t.sqrt() if prediction == "epsilon" else said
+
+
+def to_eps(x: Tensor, x0: Tensor, abar_t: Tensor) -> Tensor:
+    """The noise in x_t if this is x_0."""
+    return (x - abar_t.sqrt() * x0) / (1 - abar_t).sqrt()
 
 
 def to_unit(x: Tensor) -> Tensor:
@@ -55,25 +86,6 @@ def to_unit(x: Tensor) -> Tensor:
 def to_bytes(x: Tensor) -> Tensor:
     """[-1, 1] -> the nearest uint8."""
     return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-
-
-def guidance_of(bias: float) -> float:
-    """w = (1 - lambda)/lambda: the guidance whose lambda = 1/(1 + w)."""
-    return (1 - bias) / bias
-
-
-def guided_eps(net: nn.Module, x: Tensor, t: int, label: Tensor, n_classes: int, w: float) -> Tensor:
-    """(1 + w) eps(x, t, label) - w eps(x, t, none), Eq. (6) of Ho and Salimans 2022; both in one forward pass."""
-    if w == 0:
-        return net(x, t, label, return_dict=False)[0]
-    labels = torch.cat([label, torch.full_like(label, n_classes)])
-    conditional, unconditional = net(torch.cat([x, x]), t, labels, return_dict=False)[0].chunk(2)
-    return (1 + w) * conditional - w * unconditional
-
-
-def eps_to_x0(x: Tensor, eps: Tensor, abar_t: Tensor) -> Tensor:
-    """The x_0 that this noise implies, clipped to where images lie: Eq. (15) of Ho et al. 2020."""
-    return ((x - (1 - abar_t).sqrt() * eps) / abar_t.sqrt()).clamp(-1, 1)
 
 
 def timesteps(T: int, n_steps: int) -> list[int]:
@@ -87,8 +99,8 @@ def step(x: Tensor, x0: Tensor, abar_t: Tensor, abar_prev: Tensor, eta: float, n
     With eta = 1 it is the posterior q(x_prev | x_t, x_0) of Ho et al. 2020, Eq. (7), for the clipped x_0.
     """
     sigma = eta * ((1 - abar_prev) / (1 - abar_t) * (1 - abar_t / abar_prev)).sqrt()
-    eps = (x - abar_t.sqrt() * x0) / (1 - abar_t).sqrt()
-    mean = abar_prev.sqrt() * x0 + (1 - abar_prev - sigma**2).clamp(min=0).sqrt() * eps
+    rest = (1 - abar_prev - sigma**2).clamp(min=0).sqrt()
+    mean = abar_prev.sqrt() * x0 + rest * to_eps(x, x0, abar_t)
     return mean + sigma * noise() if sigma > 0 else mean
 
 
@@ -112,13 +124,13 @@ def ancestral(abar: Tensor, x: Tensor, denoise: Denoiser, n_steps: int, noise: N
     return _walk(1.0, abar, x, denoise, n_steps, noise)
 
 
-def dpm_solver(abar: Tensor, x: Tensor, denoise: Denoiser, n_steps: int, noise: Noise) -> Tensor:
-    """DPM-Solver++ (2M) of Lu et al. 2022, as diffusers has it: deterministic, second order."""
+def _dpm(algorithm: str, abar: Tensor, x: Tensor, denoise: Denoiser, n_steps: int, noise: Noise | None) -> Tensor:
     from diffusers import DPMSolverMultistepScheduler
 
     solver: Any = DPMSolverMultistepScheduler(
         num_train_timesteps=len(abar),
         trained_betas=(1 - abar.double() / torch.cat([torch.ones(1), abar[:-1]]).double()).tolist(),
+        algorithm_type=algorithm,
         # It is handed the clipped x_0, since it cannot clip to a fixed range itself.
         prediction_type="sample",
         timestep_spacing="trailing",
@@ -127,36 +139,45 @@ def dpm_solver(abar: Tensor, x: Tensor, denoise: Denoiser, n_steps: int, noise: 
     )
     solver.set_timesteps(n_steps)
     for t in solver.timesteps:
-        x = solver.step(denoise(x, int(t)), t, x, return_dict=False)[0]
+        fresh = noise() if noise else None
+        x = solver.step(denoise(x, int(t)), t, x, variance_noise=fresh, return_dict=False)[0]
     return x
 
 
+def dpm_solver(abar: Tensor, x: Tensor, denoise: Denoiser, n_steps: int, noise: Noise) -> Tensor:
+    """DPM-Solver++ (2M) of Lu et al. 2022, as diffusers has it: deterministic, second order."""
+    return _dpm("dpmsolver++", abar, x, denoise, n_steps, None)
+
+
+def sde_dpm_solver(abar: Tensor, x: Tensor, denoise: Denoiser, n_steps: int, noise: Noise) -> Tensor:
+    """SDE-DPM-Solver++ (2M) of Lu et al. 2022: fresh noise in every step, which makes up for errors of the network."""
+    return _dpm("sde-dpmsolver++", abar, x, denoise, n_steps, noise)
+
+
 Sampler = Callable[[Tensor, Tensor, Denoiser, int, Noise], Tensor]
-SAMPLERS: dict[str, Sampler] = {"ddim": ddim, "ancestral": ancestral, "dpm_solver": dpm_solver}
+SAMPLERS: dict[str, Sampler] = {
+    "ddim": ddim,
+    "ancestral": ancestral,
+    "dpm_solver": dpm_solver,
+    "sde_dpm_solver": sde_dpm_solver,
+}
 
 
-@torch.inference_mode()
-def draw(
-    net: nn.Module,
-    label: np.ndarray,
-    noise: Callable[[], np.ndarray],
+def denoise(
+    said: Callable[[Tensor, int], Tensor],
+    noise: Noise,
     *,
     abar: Tensor,
-    n_classes: int,
-    bias: float,
+    prediction: Prediction,
     sampler: str,
     n_steps: int,
-) -> np.ndarray:
-    """uint8 [n, C, H, W]: one image per label [n] (negative: none), from x_T = the first noise drawn."""
-    device = next(net.parameters()).device
-    labels = torch.from_numpy(np.where(label < 0, n_classes, label)).to(device)
-    w = guidance_of(bias)
+) -> Tensor:
+    """From x_T = the first noise drawn to x_0 [n, C, H, W]; said: what the network says of (x_t, t).
 
-    def denoise(x: Tensor, t: int) -> Tensor:
-        return eps_to_x0(x, guided_eps(net, x, t, labels, n_classes, w), abar[t])
+    Estimates of x_0 are clipped to [-1, 1] on the way, as in the code of Ho et al. 2020.
+    """
 
-    def fresh() -> Tensor:
-        return torch.from_numpy(noise()).to(device)
+    def clipped_x0(x: Tensor, t: int) -> Tensor:
+        return to_x0(x, said(x, t), abar[t], prediction).clamp(-1, 1)
 
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-        return to_bytes(SAMPLERS[sampler](abar, fresh(), denoise, n_steps, fresh)).cpu().numpy()
+    return SAMPLERS[sampler](abar, noise(), clipped_x0, n_steps, noise)

@@ -1,6 +1,6 @@
 """The protocol that every model family fulfils."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Protocol, TypeVar
 
 import numpy as np
@@ -10,14 +10,14 @@ from mad_ray.core.loop import Loop
 from mad_ray.core.moments import Moments
 from mad_ray.core.samples import Event, Samples
 from mad_ray.core.summary import Summary
+from mad_ray.families.progress import Progress
+
+__all__ = ["Drawn", "Family", "Measured", "Model", "Pretrained", "Progress", "Stream"]
 
 Model = dict[str, np.ndarray]
 """A fitted model: named arrays, saved as safetensors. Everything `sample` needs is in it."""
 
 S = TypeVar("S", bound=Summary)
-
-Progress = Callable[[float], None]
-"""Told the share of a fit that is done, in [0, 1], now and then."""
 
 
 class Stream(Protocol):
@@ -66,6 +66,14 @@ class Family(Protocol):
 
     def sample(self, model: Model, start: int, stop: int, bias: float, keys: Keys) -> Samples:
         """Samples start..stop at bias lambda; sample i is the same bytes whatever start and stop are."""
+        ...
+
+
+class Pretrained(Protocol):
+    """A family whose first generation may be a model that is there already."""
+
+    def first_model(self, event: Event) -> Model | None:
+        """G^1, not trained here; None: train it on D^1 as every other."""
         ...
 
 

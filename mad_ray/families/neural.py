@@ -1,16 +1,13 @@
-"""The one training loop of the neural families: addressed randomness, averaged weights, and the same bits however many
-workers share a step.
+"""The one training loop of the neural families: addressed randomness, averaged weights, checkpoints on the way, and
+the same bits however many workers share a step.
 
 Imports torch; families import this module inside `fit` and `sample`, so that settings can be read without it.
 """
 
-import hashlib
 import math
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,14 +15,15 @@ from torch import Tensor, nn
 
 from mad_ray.core.errors import InvalidInput, TrajectoryFailed
 from mad_ray.core.keys import Keys
-from mad_ray.families.family import Progress
-from mad_ray.families.rows import Rows, generator_of
+from mad_ray.families.gradients import step_gradients
+from mad_ray.families.hardware import Precision, arithmetic, settled
+from mad_ray.families.optimisers import Training
+from mad_ray.families.phase import Loss, Phase
+from mad_ray.families.progress import Progress
+from mad_ray.families.rows import Rows
+from mad_ray.families.team import of_first, workers, workers_line
 
-if TYPE_CHECKING:
-    from accelerate import Accelerator
-
-Loss = Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]
-"""(module, x [b, *event], label [b], generator on the CPU) -> mean loss of the rows."""
+__all__ = ["Loss", "Phase", "Recipe", "arrays_to_module", "initialised", "module_to_arrays", "train"]
 
 
 @dataclass(frozen=True)
@@ -38,77 +36,56 @@ class Recipe:
     weight_decay: float
     ema_decay: float
     micro_batches: int = 1
-    max_grad_norm: float = 1.0
+    precision: Precision = "tf32"
+    compile: bool = False
 
 
-def train(module: nn.Module, rows: Rows, loss: Loss, recipe: Recipe, keys: Keys, progress: Progress) -> nn.Module:
-    """Train the module from its initial weights; returns it with the exponential moving average of its weights.
+def train(
+    phases: Sequence[Phase], averaged: nn.Module, rows: Rows, recipe: Recipe, keys: Keys, progress: Progress
+) -> nn.Module:
+    """Train from the initial weights; returns `averaged` with the exponential moving average of its weights.
 
-    Each step's batch is cut in `micro_batches` equal parts. Part m of step s draws all it needs from the stream
-    (..., "step", s, m), and the parts' gradients are added in order of m, whichever worker computed them; so 1 and W
-    workers give the same bits (tests/families/test_neural.py: test_two_workers_give_the_bits_of_one).
+    Step s runs every phase whose turn it is, in order. Each worker computes its share of a batch's parts, whose
+    gradients are added in a fixed order; so 1 and W workers give the same bits, and so does a fit that goes on from a
+    checkpoint (tests/families/test_neural.py). TrajectoryFailed if weights are not finite in the end.
     """
-    with workers() as team, torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+    with workers() as team, arithmetic(recipe.precision):
         if recipe.micro_batches % team.num_processes:
             raise InvalidInput(workers_line(team.num_processes, recipe.micro_batches))
-        module = module.to(team.device).train()
-        parameters = list(module.parameters())
-        optimizer = torch.optim.AdamW(parameters, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
-        average = [parameter.detach().clone() for parameter in parameters]
+        for module in (averaged, *(phase.module for phase in phases)):
+            settled(module, team.device).train()
+        training = Training(phases, averaged, recipe.learning_rate, recipe.weight_decay)
+        first = training.restore(of_first(team, progress.restore() if team.is_main_process else None))
+        if recipe.compile:
+            for module in training.modules:
+                module.compile()
         every = max(1, recipe.n_steps // 100)
-        for s in range(recipe.n_steps):
-            step_gradients(module, rows, loss, recipe, keys, s, team)
-            nn.utils.clip_grad_norm_(parameters, recipe.max_grad_norm)
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.learning_rate * one_cycle(s, recipe.n_steps)
-            optimizer.step()
-            update_average(average, parameters, ema_weight(s, recipe.ema_decay))
+        for s in range(first, recipe.n_steps):
+            for phase in phases:
+                for turn in phase.turns(s):
+                    training.only(phase.module)
+                    told = step_gradients(
+                        phase,
+                        training.trained(phase),
+                        rows,
+                        keys,
+                        turn,
+                        team,
+                        batch_size=recipe.batch_size,
+                        micro_batches=recipe.micro_batches,
+                        precision=recipe.precision,
+                    )
+                    rate = one_cycle(s, recipe.n_steps) if phase.schedule == "one_cycle" else 1.0
+                    training.step(phase, rate)
+                    if phase.after is not None and told is not None:
+                        phase.after(told)
+            training.follow(ema_weight(s, recipe.ema_decay))
+            if team.is_main_process and s + 1 < recipe.n_steps:
+                progress.offer(s + 1, partial(training.state, s + 1))
             if (s + 1) % every == 0:
                 progress((s + 1) / recipe.n_steps)
-    return _with_weights(module, average, recipe)
-
-
-def step_gradients(
-    module: nn.Module, rows: Rows, loss: Loss, recipe: Recipe, keys: Keys, s: int, team: "Accelerator"
-) -> None:
-    """Leave the gradient of step s's mean loss in the parameters' `grad`, the same bits in every worker."""
-    n, size = recipe.micro_batches, recipe.batch_size // recipe.micro_batches
-    share = n // team.num_processes
-    module.zero_grad(set_to_none=True)
-    parts = []
-    for m in range(team.process_index * share, (team.process_index + 1) * share):
-        generator = generator_of(keys, "step", s, m)
-        first = s * recipe.batch_size + m * size
-        x, label = rows.take(rows.order(first, size, keys, generator), team.device)
-        (loss(module, x, label, generator) / n).backward()
-        if team.num_processes > 1:
-            parts.append(_flat_gradient(module))
-            module.zero_grad(set_to_none=True)
-    if parts:
-        _scatter(_sum_in_order(team.gather(torch.stack(parts))), module)
-
-
-def _flat_gradient(module: nn.Module) -> Tensor:
-    gradients = [parameter.grad for parameter in _trained(module)]
-    return torch.cat([gradient.flatten() for gradient in gradients if gradient is not None])
-
-
-def _sum_in_order(parts: Tensor) -> Tensor:
-    """[n, p] -> [p], adding one row after the other as autograd does for one worker; `sum` fixes no order."""
-    total = parts[0].clone()
-    for part in parts[1:]:
-        total += part
-    return total
-
-
-def _scatter(flat: Tensor, module: nn.Module) -> None:
-    parameters = _trained(module)
-    for parameter, piece in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
-        parameter.grad = piece.view_as(parameter)
-
-
-def _trained(module: nn.Module) -> list[nn.Parameter]:
-    return [parameter for parameter in module.parameters() if parameter.requires_grad]
+        training.only(None)
+    return _with_weights(averaged, training.average, recipe)
 
 
 def one_cycle(s: int, n_steps: int, warm_up: float = 0.1) -> float:
@@ -122,12 +99,6 @@ def one_cycle(s: int, n_steps: int, warm_up: float = 0.1) -> float:
 def ema_weight(s: int, decay: float) -> float:
     """How much of the average survives step s: min(decay, (1 + s)/(10 + s)), so that short runs forget their start."""
     return min(decay, (1 + s) / (10 + s))
-
-
-def update_average(average: list[Tensor], current: list[nn.Parameter], keep: float) -> None:
-    """average <- keep * average + (1 - keep) * current, in place."""
-    with torch.no_grad():
-        torch._foreach_lerp_(average, [parameter.detach() for parameter in current], 1 - keep)
 
 
 def _with_weights(module: nn.Module, weights: list[Tensor], recipe: Recipe) -> nn.Module:
@@ -152,7 +123,9 @@ def initialised(build: Callable[[], nn.Module], seed: int) -> nn.Module:
 
 def module_to_arrays(module: nn.Module, prefix: str = "net.") -> dict[str, np.ndarray]:
     """The module's state as NumPy arrays on the CPU, names prefixed."""
-    return {prefix + name: tensor.detach().cpu().numpy().copy() for name, tensor in module.state_dict().items()}
+    return {
+        prefix + name: tensor.detach().cpu().contiguous().numpy().copy() for name, tensor in module.state_dict().items()
+    }
 
 
 def arrays_to_module(arrays: Mapping[str, np.ndarray], module: nn.Module, prefix: str = "net.") -> nn.Module:
@@ -160,59 +133,3 @@ def arrays_to_module(arrays: Mapping[str, np.ndarray], module: nn.Module, prefix
     state = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
     module.load_state_dict({name: torch.tensor(array) for name, array in state.items()})
     return module.eval()
-
-
-_KEPT: OrderedDict[tuple[object, ...], nn.Module] = OrderedDict()
-N_KEPT = 4
-
-
-def kept_module(arrays: Mapping[str, np.ndarray], settings: object, build: Callable[[], nn.Module]) -> nn.Module:
-    """The module of these arrays on this process's device; the last few are kept, since sampling comes in pieces.
-
-    settings: hashable, whatever else decides what `build` makes and how it is used.
-    """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    key = (settings, device, _arrays_digest(arrays))
-    if key not in _KEPT:
-        _KEPT[key] = arrays_to_module(arrays, initialised(build, 0)).to(device)
-        if len(_KEPT) > N_KEPT:
-            _KEPT.popitem(last=False)
-    _KEPT.move_to_end(key)
-    return _KEPT[key]
-
-
-def _arrays_digest(arrays: Mapping[str, np.ndarray]) -> bytes:
-    sha = hashlib.sha256()
-    for name in sorted(arrays):
-        sha.update(f"{name} {arrays[name].dtype} {arrays[name].shape} ".encode())
-        sha.update(np.ascontiguousarray(arrays[name]).data)
-    return sha.digest()
-
-
-@contextmanager
-def workers() -> Iterator["Accelerator"]:
-    """Accelerate's view of who takes part: rank, number of processes, device, gather. One process without a group.
-
-    Accelerate keeps that view for the life of a process and may set the thread count; both are put back, so that a fit
-    in this process, alone or in a group, leaves nothing for the next.
-    """
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
-
-    n_threads = torch.get_num_threads()
-    AcceleratorState._reset_state(reset_partial_state=True)
-    try:
-        # A group on the CPU is seen only with cpu=True; torch.cuda is unavailable to workers that were given no GPU.
-        team = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no")
-        torch.set_num_threads(n_threads)
-        yield team
-    finally:
-        AcceleratorState._reset_state(reset_partial_state=True)
-
-
-def workers_line(n_workers: int, micro_batches: int) -> str:
-    """What to say where a step cannot be shared out evenly."""
-    return (
-        f"run.workers={n_workers} needs family.micro_batches divisible by {n_workers} (found {micro_batches}): each "
-        f"worker computes whole parts of a step; make family.micro_batches a multiple of {n_workers}, or lower workers"
-    )

@@ -39,14 +39,15 @@ def n_groups(channels: Sequence[int]) -> int:
     return next((n for n in (8, 4, 2) if common % (2 * n) == 0), 1)
 
 
-def padded(size: int, levels: int) -> int:
-    """The smallest multiple of 2^(levels - 1) that holds `size` pixels; each level but the last halves it."""
-    multiple = 2 ** (levels - 1)
+def padded(size: int, multiple: int) -> int:
+    """The smallest multiple that holds `size` pixels."""
     return -(-size // multiple) * multiple
 
 
-def pad(x: Tensor, levels: int) -> Tensor:
-    """x [n, C, H, W] with its last row and column repeated until `levels` levels can halve it; the top left stays."""
+def pad(x: Tensor, multiple: int) -> Tensor:
+    """x [n, C, H, W] with its last row and column repeated up to multiples of `multiple`; the top left stays."""
     _, _, height, width = x.shape
-    rows, columns = (torch.arange(padded(size, levels)).clamp(max=size - 1) for size in (height, width))
+    if height % multiple == 0 and width % multiple == 0:
+        return x
+    rows, columns = (torch.arange(padded(size, multiple)).clamp(max=size - 1) for size in (height, width))
     return x[:, :, rows][:, :, :, columns]

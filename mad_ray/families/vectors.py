@@ -11,6 +11,11 @@ BATCH = 4096
 
 def require_vectors(family: str, event: Event, data: str) -> None:
     """InvalidInput unless samples are vectors; `data` is a source that suits the family."""
+    if event.n_symbols:
+        raise InvalidInput(
+            f"family={family} needs vectors; data gives sequences of {event.shape[0]} tokens: use data={data}, or "
+            "family=lm"
+        )
     if event.dtype == "uint8" or len(event.shape) != 1:
         raise InvalidInput(
             f"family={family} needs vectors; data gives {event.dtype} samples of shape {event.shape}: "

@@ -1,4 +1,4 @@
-"""Delete what no manifest names: the remains of attempts that died or lost."""
+"""Delete what no manifest names: the remains of attempts that died or lost, and of fits that were never ended."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -52,6 +52,8 @@ def _unnamed(store: Store, chains: Sequence[Chain]) -> Iterator[Entry]:
         for entry in listed:
             attempt = _attempt(entry.key)
             youngest[attempt] = max(entry.modified_s, youngest.get(attempt, entry.modified_s))
+        # A fit at work renews its checkpoint; an old one costs whoever resumes it a few steps.
+        yield from store.list(f"cohorts/{chain.cohort_id}/progress/")
         for entry in listed:
             if entry.key not in named:
                 yield Entry(entry.key, entry.n_bytes, youngest[_attempt(entry.key)])

@@ -12,7 +12,7 @@ from mad_ray.core.errors import Corrupt, InvalidInput
 from mad_ray.core.fingerprint import canonical_json
 from mad_ray.core.samples import Samples
 
-_TYPES = {"uint8": pa.uint8(), "float32": pa.float32(), "float64": pa.float64()}
+_TYPES = {"uint8": pa.uint8(), "int32": pa.int32(), "float32": pa.float32(), "float64": pa.float64()}
 _METADATA = b"mad_ray"
 _REPEATING = ["seed", "generation", "cohort", "model"]
 

@@ -22,6 +22,8 @@ NAMES = ("frechet", "kernel", *NEIGHBOURS)
 """The metrics of samples that every data set allows, in the order in which they are reported."""
 MODE_NAMES = ("sample_modes_alive", "high_quality", "sample_modal_variance")
 """Metrics of samples of data that has modes."""
+TEXT_NAMES = ("distinct_1", "distinct_2", "distinct_3", "tail_recall", "rule_error")
+"""Metrics of samples that are sequences of tokens."""
 MODEL_NAMES = (
     "w2_squared",
     "mean_squared",
@@ -39,15 +41,18 @@ MODEL_NAMES = (
     "entropy",
     "heterozygosity",
     "total_variation",
+    "nll",
+    "perplexity",
+    "kl_per_token",
 )
 """What models say of themselves; each family knows some (Family.measures)."""
-ALL_NAMES = (*NAMES, *MODE_NAMES, *MODEL_NAMES)
+ALL_NAMES = (*NAMES, *MODE_NAMES, *TEXT_NAMES, *MODEL_NAMES)
 BETTER: dict[str, Literal["lower", "higher"]] = {
     name: "lower" if name in ("frechet", "kernel") else "higher" for name in NAMES
 }
 """Which way each metric improves. (Density has no upper limit: 1 is what real samples reach.)"""
 
-Features = Literal["identity", "lenet", "inception"]
+Features = Literal["identity", "lenet", "inception", "ngrams"]
 
 
 @dataclass(frozen=True)
@@ -58,16 +63,17 @@ class Metrics:
 
     features: Features = "identity"
     """identity: the samples themselves. lenet: 84 features of a classifier trained on the real images, as the paper
-    does for MNIST. inception: clean-fid's 2048 features of InceptionV3."""
+    does for MNIST. inception: clean-fid's 2048 features of InceptionV3. ngrams: of text, how often tokens and pairs of
+    neighbouring tokens stand in a sequence, hashed to 32 features each."""
     n: int = 1000
     """Samples measured, real and synthetic each. Distances shrink as it grows: compare only equal n."""
     k: int = 5
     """Nearest neighbours that make a sample's ball, in precision, recall, density and coverage."""
     names: Sequence[str] = NAMES
     """Which metrics. Of samples: frechet (FID in these features, or squared Wasserstein-2), kernel (KID), precision,
-    recall, density, coverage; of data with modes also sample_modes_alive, high_quality, sample_modal_variance. Of the
-    model itself: what its family knows, such as w2_squared, total_variance, support. Left out: all of samples, and all
-    that the family knows."""
+    recall, density, coverage; of data with modes also sample_modes_alive, high_quality, sample_modal_variance; of text
+    distinct_1, distinct_2, distinct_3, tail_recall, rule_error. Of the model itself: what its family knows, such as
+    w2_squared, support, perplexity. Left out: the first six, and all that the family knows."""
     per_octave: int = 0
     """Measure every generation up to 2 * per_octave, and of each doubling after that so many, evenly spaced. 0: measure
     every generation."""
@@ -155,6 +161,10 @@ def make_extractor(
         from mad_ray.metrics.inception import Inception
 
         return Inception(settings.weights, settings.weights_sha256, device)
+    if settings.features == "ngrams":
+        from mad_ray.metrics.ngrams import NGrams
+
+        return NGrams()
     return Identity()
 
 
@@ -166,13 +176,15 @@ def evaluate(
     real_moments: Moments | None = None,
     synthetic_moments: Moments | None = None,
     law: Mapping[str, np.ndarray] | None = None,
+    tokens: np.ndarray | None = None,
 ) -> dict[str, float]:
     """Features real [n_r, d] and synthetic [n_s, d] -> the metrics that settings.names lists.
 
     Moments (B = 1) replace those of the rows where more is known than the rows measured; law: the facts of P_r that
-    metrics of modes need. Real features on both sides
-    give the floor: what a perfect model would reach. TrajectoryFailed where synthetic features are not finite,
-    InvalidInput where real ones are not, or where there are too few rows.
+    metrics of modes and of text need; tokens [n_s, L]: the synthetic samples, where they are text. Real features on
+    both sides give the floor: what a perfect model would reach.
+    TrajectoryFailed where synthetic features are not finite, InvalidInput where real ones are not, or where there are
+    too few rows.
     """
     _check_finite(real, synthetic)
     numbers: dict[str, float] = {}
@@ -188,6 +200,10 @@ def evaluate(
         from mad_ray.metrics.modes import mode_metrics
 
         numbers |= mode_metrics(synthetic, law or {}, modal)
+    if textual := [name for name in TEXT_NAMES if name in settings.names]:
+        from mad_ray.metrics.texts import text_metrics
+
+        numbers |= dict.fromkeys(textual, np.nan) if tokens is None else text_metrics(tokens, law or {}, textual)
     return {name: numbers[name] for name in settings.of_samples}
 
 

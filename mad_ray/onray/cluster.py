@@ -4,7 +4,7 @@ import logging
 import math
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,6 +47,10 @@ def _start(execution: Execution, n_trials: int, logical_cpus: int) -> None:
     import ray
 
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    # The working directory is shipped by Ray itself.
+    folders = [folder for folder in execution.folders if folder != os.getcwd()]
+    if folders:
+        quiet["runtime_env"] = {"env_vars": {"PYTHONPATH": _python_path(folders)}}
     address = os.environ.get("RAY_ADDRESS")
     if not address:
         ray.init(address="local", include_dashboard=False, **_local_size(execution, n_trials, logical_cpus), **quiet)
@@ -56,6 +60,11 @@ def _start(execution: Execution, n_trials: int, logical_cpus: int) -> None:
         ray.init(**quiet)
     except (ConnectionError, OSError) as error:
         raise MadError(f"RAY_ADDRESS={address}: no Ray cluster answers there; correct it, or unset it") from error
+
+
+def _python_path(folders: Sequence[str]) -> str:
+    """The user's own modules are pickled by name: every process must find them where this one did."""
+    return os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), *folders])
 
 
 def _require_answer(address: str) -> None:

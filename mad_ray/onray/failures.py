@@ -1,6 +1,8 @@
 """Was a process lost, which a restart cures, or is the computation itself wrong? Ray wraps both in its own errors."""
 
+import pickle
 from collections.abc import Iterator
+from typing import Any
 
 from mad_ray.core.errors import MadError
 from mad_ray.engine.failures import reason_of
@@ -30,6 +32,24 @@ def real_cause(error: BaseException, what: str) -> BaseException:
     if own:
         return own[0]
     return ProcessLost(f"{what} lost its connection ({_first_sentence(error)})")
+
+
+def pickle_error(error: Exception) -> bytes:
+    """Not every exception survives pickling; its reason does."""
+    try:
+        data = pickle.dumps(error)
+        pickle.loads(data)
+    except Exception:
+        return pickle.dumps(RuntimeError(reason_of(error)))
+    return data
+
+
+def unpickled(data: bytes) -> Any:
+    """A task's result; raises the exception if it is one."""
+    result = pickle.loads(data)
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 def lost_trial(error: BaseException, retries: int) -> str:

@@ -3,15 +3,14 @@
 import tempfile
 from typing import Any
 
-from mad_ray.engine.runtime import FitJob, Report, silent
+from mad_ray.engine.runtime import FitJob, Fitted, Report, silent
 from mad_ray.engine.threads import fix_threads
-from mad_ray.families.family import Model
 from mad_ray.onray.failures import real_cause
 from mad_ray.onray.resources import Execution
 
 
-def fit_with_workers(job: FitJob, execution: Execution, report: Report) -> Model:
-    """The model of rank 0; every rank computes the same one. ProcessLost if a worker died, else what it raised."""
+def fit_with_workers(job: FitJob, execution: Execution, report: Report) -> Fitted:
+    """What rank 0 comes to; every rank computes the same one. ProcessLost if a worker died, else what it raised."""
     from ray.exceptions import RayError
     from ray.train import RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchTrainer
@@ -38,7 +37,7 @@ def fit_with_workers(job: FitJob, execution: Execution, report: Report) -> Model
     return result.return_value  # type: ignore[attr-defined]
 
 
-def _work(config: dict[str, Any]) -> Model:
+def _work(config: dict[str, Any]) -> Fitted:
     fix_threads(config["threads"])
     job: FitJob = config["job"]
     return job.run(silent)

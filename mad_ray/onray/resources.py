@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from mad_ray.core.errors import Insufficient
+from mad_ray.families.spool import MEMORY_BYTES
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,11 @@ class Execution:
     cpus: float = 1
     gpus: float = 0
     retries: int = 3
+    checkpoint_s: float = 60.0
+    checkpoint_steps: int = 0
+    memory_bytes: int = MEMORY_BYTES
+    folders: tuple[str, ...] = ()
+    """Where processes find the user's own modules."""
 
     @property
     def trial_gpus(self) -> float:

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from mad_ray.engine.failures import reason_of
 from mad_ray.engine.publish import PublishJob, ShardResult, publish_shard
 from mad_ray.engine.runtime import Report
 from mad_ray.engine.threads import fix_threads
-from mad_ray.onray.failures import real_cause
+from mad_ray.onray.failures import pickle_error, real_cause, unpickled
 from mad_ray.onray.resources import Execution
 
 # Seconds without any progress before Ray Data gives up; its default is 1,800.
@@ -34,7 +33,7 @@ def publish_with_data(job: PublishJob, execution: Execution, report: Report) -> 
     try:
         for batch in published.iter_batches(batch_size=1):
             for item in batch["result"]:
-                results.append(_open_result(item))
+                results.append(unpickled(item))
                 report("sample", job.generation, len(results) / job.n_shards)
     except (ray.exceptions.RayError, ray.data.exceptions.ExecutionTimeoutError) as error:
         raise real_cause(error, "a sampler") from error
@@ -83,24 +82,7 @@ def _try_shard(job: PublishJob, i: int) -> bytes:
         return pickle.dumps(publish_shard(job, i))
     except Exception as error:
         logger.exception("shard %d of generation %d", i, job.generation)
-        return _pickle_error(error)
-
-
-def _pickle_error(error: Exception) -> bytes:
-    """Not every exception survives pickling; its reason does."""
-    try:
-        data = pickle.dumps(error)
-        pickle.loads(data)
-    except Exception:
-        return pickle.dumps(RuntimeError(reason_of(error)))
-    return data
-
-
-def _open_result(data: bytes) -> ShardResult:
-    result = pickle.loads(data)
-    if isinstance(result, Exception):
-        raise result
-    return result
+        return pickle_error(error)
 
 
 class _Sampler:

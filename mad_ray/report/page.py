@@ -23,6 +23,7 @@ from mad_ray.report.sections import (
     verdict_section,
 )
 from mad_ray.report.strips import strip_figure
+from mad_ray.report.texts import texts_section
 
 CURVES_CAPTION = (
     "Line: median over seeds. Thin lines: single seeds, where there are two to five. Shaded: 95 % interval of the "
@@ -58,6 +59,7 @@ def render(result: StudyResult, verdicts: Verdicts, figures: Plates) -> str:
             trouble_section(result),
             curves_section(result, verdicts, figures),
             strips_section(result, figures),
+            texts_section(result),
             snapshots_section(result, figures),
             rule_section(verdicts),
             values_section(result),

@@ -166,7 +166,7 @@ def test_points_drawn_twice_are_computed_once() -> None:
         ({"loop": {"n_initail": 3}}, "study.loop.n_initail: unknown key; did you mean n_initial?"),
         ({"loop": {"n_initial": 7}}, "study.loop: D^2 would be empty"),
         ({"data": "digit"}, "study.data.name=digit: unknown name; did you mean digits?"),
-        ({"data": {"d": 3}}, "study.data.name is missing; one of digits, gaussian, mnist"),
+        ({"data": {"d": 3}}, "study.data.name is missing; one of digits, gaussian"),
         ({"data": {"name": "gaussian", "dd": 3}}, "study.data.dd: unknown key; did you mean d?"),
         ({"data": {"name": "gaussian", "d": 0}}, "study.data.d=0: a Gaussian needs"),
         ({"data": {"name": "gaussian", "d": "x"}}, "study.data.d='x'"),

@@ -15,6 +15,7 @@ import pytest
 
 from mad_ray.core.errors import InvalidInput
 from mad_ray.core.keys import Keys
+from mad_ray.core.samples import Event
 from mad_ray.data import Mnist
 from mad_ray.data.mnist import FILES, parse_idx
 
@@ -222,14 +223,14 @@ def test_what_is_damaged_is_not_kept_in_the_cache(server) -> None:
 def test_an_answer_that_is_none_is_one_line(server, place: str) -> None:
     url = server[0] + place
     with pytest.raises(InvalidInput, match=f"{url}/{FILES[0]}.gz cannot be downloaded") as caught:
-        _ = Mnist(url).n_rows
+        _ = Mnist(url).held_out(1)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://a b/c", "nonsense://x", "http://[::1"])
 def test_a_url_that_cannot_be_is_one_line(url: str) -> None:
     with pytest.raises(InvalidInput, match="cannot be downloaded"):
-        _ = Mnist(url).n_rows
+        _ = Mnist(url).held_out(1)
 
 
 def test_a_cache_that_cannot_be_written_is_one_line(server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +239,15 @@ def test_a_cache_that_cannot_be_written_is_one_line(server, tmp_path: Path, monk
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("MAD_RAY_CACHE", str(tmp_path / "file"))
     with pytest.raises(InvalidInput, match="MAD_RAY_CACHE"):
-        _ = Mnist(url).n_rows
+        _ = Mnist(url).held_out(1)
+
+
+def test_the_published_files_at_a_url_are_known_before_they_are_there(tmp_path: Path) -> None:
+    """So that a study on them can be planned without a network; a folder is looked at, whatever is expected of it."""
+    data = Mnist("http://127.0.0.1:1/mnist")
+    assert (data.event, data.n_rows, data.n_held_out) == (Event((1, 28, 28), "uint8", 10), 60_000, 10_000)
+    with pytest.raises(InvalidInput, match="no train-images"):
+        _ = Mnist(str(tmp_path)).event
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="MAD_RAY_MNIST names no folder with the real files")

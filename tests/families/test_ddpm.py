@@ -1,11 +1,10 @@
-"""Laws of the diffusion family: addressed samples, guidance as bias, samplers against diffusers' own."""
+"""Laws of the ddpm family: addressed samples, sizes of images, guidance as bias, what is refused."""
 
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -18,11 +17,9 @@ from mad_ray.core.keys import Keys
 from mad_ray.core.loop import fully_synthetic
 from mad_ray.core.moments import Moments, rows_to_moments
 from mad_ray.core.samples import NO_LABEL, Event, Samples
-from mad_ray.families import diffusion
 from mad_ray.families.ddpm import DDPM
 from mad_ray.families.family import Model
-from mad_ray.families.unet import n_groups, pad, padded
-from mad_ray.shims import mend_torchvision
+from mad_ray.families.progress import Progress
 
 KEYS = Keys((3,))
 TINY = DDPM(T=20, schedule="squaredcos_cap_v2", channels=(8, 16), n_steps=3, batch_size=8, sampler_steps=4, chunk=4)
@@ -48,7 +45,7 @@ class Images:
 
 
 def fit(family: DDPM = TINY, stream: Images | None = None, keys: Keys = KEYS) -> Model:
-    return family.fit(stream or Images(), keys.at("fit", 1), lambda share: None)
+    return family.fit(stream or Images(), keys.at("fit", 1), Progress())
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +68,7 @@ def test_a_fit_is_a_function_of_its_keys(model):
     assert any(model[name].tobytes() != other[name].tobytes() for name in model)
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "ancestral", "dpm_solver"])
+@pytest.mark.parametrize("sampler", ["ddim", "ancestral", "dpm_solver", "sde_dpm_solver"])
 @pytest.mark.parametrize("bias", [1.0, 0.5])
 def test_a_sample_is_the_same_bytes_whoever_draws_it(model, sampler, bias):
     family = replace(TINY, sampler=sampler)
@@ -106,161 +103,34 @@ def test_the_global_random_state_is_left_alone(model):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-class Recorder(torch.nn.Module):
-    """A network whose answer tells the label it was given; counts the rows of each call."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.unused = torch.nn.Parameter(torch.zeros(1))
-        self.rows: list[int] = []
-
-    def forward(self, x: torch.Tensor, t: int, label: torch.Tensor, return_dict: bool) -> tuple[torch.Tensor]:
-        self.rows.append(len(x))
-        return (label.float().view(-1, 1, 1, 1).expand_as(x),)
-
-
-def test_unbiased_sampling_asks_for_the_condition_alone():
-    net, x, label = Recorder(), torch.zeros(3, 1, 2, 2), torch.tensor([1, 2, 3])
-    eps = diffusion.guided_eps(net, x, 5, label, 10, diffusion.guidance_of(1.0))
-    assert net.rows == [3]
-    assert eps[:, 0, 0, 0].tolist() == [1.0, 2.0, 3.0]
-
-
-@pytest.mark.parametrize("bias", [0.8, 0.66, 0.5])
-def test_bias_is_guidance(bias):
-    """lambda = 1/(1 + w), and eps = (1 + w) conditional - w unconditional."""
-    w = diffusion.guidance_of(bias)
-    assert bias == pytest.approx(1 / (1 + w))
-    net, label = Recorder(), torch.tensor([1, 2, 3])
-    eps = diffusion.guided_eps(net, torch.zeros(3, 1, 2, 2), 5, label, 10, w)
-    assert net.rows == [6]
-    torch.testing.assert_close(eps[:, 0, 0, 0], (1 + w) * label - w * 10)
-
-
-def noises(shape: tuple[int, ...], n: int) -> list[torch.Tensor]:
-    return [torch.randn(shape, generator=torch.Generator().manual_seed(k)) for k in range(n)]
-
-
-@pytest.mark.parametrize("schedule", ["squaredcos_cap_v2", "linear"])
-@pytest.mark.parametrize("n_steps", [5, 50])
-def test_the_ancestral_step_is_diffusers_own(schedule, n_steps):
-    mend_torchvision()
-    from diffusers import DDPMScheduler
-
-    theirs = DDPMScheduler(50, beta_schedule=schedule, timestep_spacing="trailing")
-    theirs.set_timesteps(n_steps)
-    abar = diffusion.abar_of(schedule, 50)
-    x, eps = noises((2, 1, 4, 4), 2)
-    for t in theirs.timesteps:
-        prev = int(theirs.previous_timestep(t))
-        noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(int(t)))
-        expected = theirs.step(eps, t, x, generator=torch.Generator().manual_seed(int(t))).prev_sample
-        x0 = diffusion.eps_to_x0(x, eps, abar[t])
-        ours = diffusion.step(
-            x, x0, abar[t], abar[prev] if prev >= 0 else torch.ones(()), 1.0, lambda noise=noise: noise
-        )
-        # The two forms differ by cancellation in 1 - abar, of relative size 1e-7 / (1 - abar), which is 1e-3 at t = 0.
-        torch.testing.assert_close(ours, expected, rtol=1e-3, atol=1e-3)
-        x = expected
-
-
-@pytest.mark.parametrize("n_steps", [5, 25])
-def test_the_ddim_step_is_diffusers_own(n_steps):
-    mend_torchvision()
-    from diffusers import DDIMScheduler
-
-    theirs = DDIMScheduler(50, beta_schedule="squaredcos_cap_v2", timestep_spacing="trailing")
-    theirs.set_timesteps(n_steps)
-    abar = diffusion.abar_of("squaredcos_cap_v2", 50)
-    x, eps = noises((2, 1, 4, 4), 2)
-    denoised = diffusion.ddim(abar, x, lambda x, t: diffusion.eps_to_x0(x, eps, abar[t]), n_steps, lambda: x)
-    for t in theirs.timesteps:
-        x = theirs.step(eps, t, x, use_clipped_model_output=True).prev_sample
-    torch.testing.assert_close(denoised, x, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize(("T", "n"), [(500, 25), (500, 15), (7, 7), (9, 4), (1, 1)])
-def test_timesteps_start_at_the_noise_and_fall(T, n):
-    steps = diffusion.timesteps(T, n)
-    assert len(steps) == n
-    assert steps[0] == T - 1
-    assert all(a > b >= 0 for a, b in pairwise(steps))
-
-
-@pytest.mark.parametrize("sampler", list(diffusion.SAMPLERS))
-@pytest.mark.parametrize("schedule", ["squaredcos_cap_v2", "linear"])
-@pytest.mark.parametrize("n_steps", [1, 2, 15, 500])
-def test_samplers_find_the_gaussian_they_are_told_of(sampler, schedule, n_steps):
-    """Data N(m, s^2) within [-1, 1] has a denoiser in closed form; few steps lose variance, none the mean."""
-    m, s, abar = 0.3, 0.1, diffusion.abar_of(schedule, 500)
-    draws = iter(noises((4000, 1, 1, 1), 501))
-
-    def denoise(x: torch.Tensor, t: int) -> torch.Tensor:
-        a = abar[t]
-        return m + (a.sqrt() * s**2 * (x - a.sqrt() * m) / (a * s**2 + 1 - a)).clamp(-0.7, 0.7)
-
-    x = diffusion.SAMPLERS[sampler](abar, next(draws), denoise, n_steps, lambda: next(draws))
-    assert torch.isfinite(x).all()
-    assert float(x.mean()) == pytest.approx(m, abs=0.02)
-    # 1.1 % is one standard error of a spread from 4,000 samples; the rest is the steps' own error.
-    assert float(x.std()) < 1.04 * s
-    if n_steps == 500:
-        assert float(x.std()) == pytest.approx(s, rel=0.05)
-
-
-def test_bytes_survive_the_unit_interval():
-    x = torch.arange(256, dtype=torch.uint8)
-    assert torch.equal(diffusion.to_bytes(diffusion.to_unit(x)), x)
-
-
 @pytest.mark.parametrize("event", [Event((3, 7, 9), "uint8", 2), Event((1, 8, 8), "uint8", 0)])
-def test_any_image_size_with_or_without_classes(event):
-    model = fit(stream=Images(event))
-    samples = draw(model, 0, 5)
+@pytest.mark.parametrize("prediction", ["epsilon", "v"])
+def test_any_image_size_with_or_without_classes(event, prediction):
+    family = replace(TINY, prediction=prediction)
+    model = fit(family, Images(event))
+    samples = draw(model, 0, 5, family=family)
     assert samples.x.shape == (1, 5, *event.shape)
     assert samples.label[0].tolist() == ([i % 2 for i in range(5)] if event.n_classes else [NO_LABEL] * 5)
 
 
-def test_attention_three_levels_and_two_blocks_run():
-    family = replace(TINY, channels=[8, 8, 16], attention=True, layers_per_block=2, n_steps=1)
-    assert draw(fit(family, Images(Event((1, 28, 28), "uint8", 10))), 0, 2, family=family).x.shape == (1, 2, 1, 28, 28)
-
-
-def test_padding_repeats_the_edge_and_keeps_the_image():
-    x = torch.arange(2 * 3 * 5).view(1, 2, 3, 5)
-    wide = pad(x, 3)
-    assert wide.shape == (1, 2, 4, 8)
-    assert torch.equal(wide[:, :, :3, :5], x)
-    assert torch.equal(wide[:, :, 3], wide[:, :, 2])
-    assert [padded(size, 3) for size in (28, 8, 9)] == [28, 8, 12]
-
-
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
 @pytest.mark.parametrize(
-    ("channels", "expected"), [((32, 64), 8), ((16, 32), 8), ((8, 16), 4), ((6, 10), 1), ((20, 40), 2)]
+    "settings",
+    [{"channels": [8, 8, 8, 16], "attention": True, "layers_per_block": 2}, {"network": "dit", "channels": (16, 32)}],
 )
-def test_groups_divide_the_channels(channels, expected):
-    assert n_groups(channels) == expected
+def test_the_sizes_of_mnist_and_cifar(shape, settings):
+    """Four levels halve 28 to 4, so that the UNet works on 32 x 32 inside."""
+    family = replace(TINY, n_steps=1, sampler_steps=1, chunk=2, **settings)
+    assert draw(fit(family, Images(Event(shape, "uint8", 10))), 0, 2, family=family).x.shape == (1, 2, *shape)
 
 
-def test_condition_dropout_hides_its_share_of_labels():
-    seen: list[torch.Tensor] = []
-
-    class Net(torch.nn.Module):
-        def forward(
-            self, x: torch.Tensor, t: torch.Tensor, label: torch.Tensor, return_dict: bool
-        ) -> tuple[torch.Tensor]:
-            seen.append(label)
-            return (x,)
-
-    n, label = 20_000, torch.arange(20_000) % 10
-    x = torch.zeros(n, 1, 1, 1, dtype=torch.uint8)
-    abar, generator = diffusion.abar_of("linear", 10), torch.Generator().manual_seed(0)
-    diffusion.eps_loss(Net(), x, torch.where(label == 9, -1, label), generator, abar, 10, 0.1)
-    hidden = seen[0] == 10
-    assert hidden[label == 9].all()
-    # 4 standard deviations of a binomial share.
-    assert float(hidden[label < 9].float().mean()) == pytest.approx(0.1, abs=4 * (0.09 / 18_000) ** 0.5)
-    assert torch.equal(seen[0][~hidden], label[~hidden])
+def test_unconditional_on_labelled_data_looks_at_no_label():
+    family = replace(TINY, conditional=False)
+    first, again = Images(), Images()
+    again.samples = Samples.of(again.samples.x, 9 - again.samples.label)
+    model = fit(family, first)
+    assert all(model[name].tobytes() == array.tobytes() for name, array in fit(family, again).items())
+    assert draw(model, 0, 5, family=family).label[0].tolist() == [NO_LABEL] * 5
 
 
 def test_guidance_makes_the_classes_plainer():
@@ -290,6 +160,7 @@ def loop(bias: float = 1.0):
         (TINY, DIGITS, 0.0, 0, r"loop\.bias=0 is infinite guidance"),
         (TINY, Event((1, 8, 8), "uint8"), 0.5, 0, r"loop\.bias=0\.5: .* no classes"),
         (replace(TINY, condition_dropout=0.0), DIGITS, 0.5, 0, r"family\.condition_dropout=0"),
+        (replace(TINY, conditional=False), DIGITS, 0.5, 0, r"loop\.bias=0\.5: .* told no class"),
         (TINY, DIGITS, 1.0, 2, r"run\.workers=2 needs family\.micro_batches divisible by 2 \(found 1\)"),
     ],
 )
@@ -316,6 +187,10 @@ def test_what_can_be_is_let_through():
         ({"batch_size": 10, "micro_batches": 4}, r"family\.batch_size=10 does not split in micro_batches=4"),
         ({"ema_decay": 1.0}, r"family\.ema_decay=1\.0"),
         ({"learning_rate": 0.0}, r"family\.learning_rate=0\.0"),
+        ({"condition_dropout": 1.0}, r"family\.condition_dropout=1\.0"),
+        ({"width": 32}, r"family\.width=32 is a setting of network=dit, and network=unet is built"),
+        ({"network": "dit", "channels": [8]}, r"family\.channels=\(8,\) is a setting of network=unet"),
+        ({"network": "dit", "width": 62, "n_heads": 2}, r"family\.width=62 must be a multiple of 4 and of n_heads=2"),
     ],
 )
 def test_settings_are_checked_at_once(settings, message):
@@ -328,14 +203,9 @@ def test_settings_read_from_yaml_values():
     assert parsed == DDPM(channels=(8, 16), learning_rate=1.0)
     assert hash(parsed) == hash(DDPM(channels=(8, 16), learning_rate=1.0))
     assert identity(DDPM(channels=[16, 32])) == identity(DDPM()) == {"name": "ddpm"}
-    for wrong in ({"chanels": [8]}, {"T": "500"}, {"sampler": "euler"}):
+    for wrong in ({"chanels": [8]}, {"T": "500"}, {"sampler": "euler"}, {"prediction": "x0"}):
         with pytest.raises(ValidationError):
             TypeAdapter(DDPM).validate_json(json.dumps(wrong))
-
-
-def test_every_setting_is_documented():
-    schema = TypeAdapter(DDPM).json_schema()
-    assert all(field.get("description") for field in schema["properties"].values())
 
 
 def test_reading_settings_imports_no_torch():

@@ -14,10 +14,14 @@ from mad_ray.core.errors import InvalidInput, TrajectoryFailed
 from mad_ray.core.keys import Keys
 from mad_ray.core.moments import Moments, rows_to_moments
 from mad_ray.core.samples import Event, Samples
-from mad_ray.families import neural
+from mad_ray.families import kept, neural
 from mad_ray.families.ddpm import DDPM
-from mad_ray.families.neural import Recipe, ema_weight, initialised, one_cycle, train, update_average
+from mad_ray.families.gradients import step_gradients
+from mad_ray.families.neural import Phase, Recipe, ema_weight, initialised, one_cycle, train
+from mad_ray.families.optimisers import Training, update_average
+from mad_ray.families.progress import Progress, State
 from mad_ray.families.rows import Rows, generator_of
+from mad_ray.families.team import workers
 
 KEYS = Keys((7,)).at("fit", 1)
 RECIPE = Recipe(n_steps=12, batch_size=8, learning_rate=1e-2, weight_decay=0.0, ema_decay=0.9, micro_batches=4)
@@ -47,12 +51,64 @@ def denoising_loss(module: nn.Module, x: torch.Tensor, label: torch.Tensor, gene
     return nn.functional.mse_loss(module(x + torch.randn(x.shape, generator=generator)), x)
 
 
+def small_net(keys: Keys = KEYS) -> nn.Module:
+    return initialised(lambda: nn.Sequential(nn.Linear(3, 16), nn.SiLU(), nn.Linear(16, 3)), keys.seed(0, "init"))
+
+
+def bytes_of(module: nn.Module) -> bytes:
+    return b"".join(array.tobytes() for array in neural.module_to_arrays(module).values())
+
+
 def trained(recipe: Recipe = RECIPE, stream: Vectors | None = None, keys: Keys = KEYS) -> bytes:
     """All weights after training, as bytes."""
-    net = initialised(lambda: nn.Sequential(nn.Linear(3, 16), nn.SiLU(), nn.Linear(16, 3)), keys.seed(0, "init"))
-    rows = Rows.of(stream or Vectors(vectors()))
-    train(net, rows, denoising_loss, recipe, keys, lambda share: None)
-    return b"".join(array.tobytes() for array in neural.module_to_arrays(net).values())
+    net = small_net(keys)
+    train([Phase(net, denoising_loss)], net, Rows.of(stream or Vectors(vectors())), recipe, keys, Progress())
+    return bytes_of(net)
+
+
+class Rivals(nn.Module):
+    """A network, and how far the statistics of its rival have come: what adaptive augmentation does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Linear(3, 3)
+        self.register_buffer("seen", torch.zeros(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x) * (1 + self.seen[0])
+
+
+def rivals(keys: Keys = KEYS) -> tuple[nn.Module, nn.Module, list[Phase]]:
+    """Two networks against each other, a lazy phase, a repeated one, and statistics that change later losses."""
+    maker = initialised(Rivals, keys.seed(0, "maker"))
+    judge = initialised(lambda: nn.Linear(3, 1), keys.seed(0, "judge"))
+
+    def judging(module: nn.Module, x: torch.Tensor, label: torch.Tensor, generator: torch.Generator):
+        made = maker(torch.randn(x.shape, generator=generator))
+        score = module(x)
+        return (module(made) - score).mean(), torch.stack([score.sign().mean(), score.mean()])
+
+    def making(module: nn.Module, x: torch.Tensor, label: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        return -judge(module(torch.randn(x.shape, generator=generator))).mean()
+
+    def seen(statistics: torch.Tensor) -> None:
+        maker.seen.lerp_(statistics, 0.1)
+
+    def penalty(module: nn.Module, x: torch.Tensor, label: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        return module(x).square().mean()
+
+    phases = [
+        Phase(judge, judging, ("judge",), repeats=2, betas=(0.0, 0.9), schedule="constant", after=seen),
+        Phase(judge, penalty, ("penalty",), every=3),
+        Phase(maker, making, ("maker",), betas=(0.0, 0.9), schedule="constant"),
+    ]
+    return maker, judge, phases
+
+
+def both_trained(recipe: Recipe = RECIPE, progress: Progress | None = None) -> bytes:
+    maker, judge, phases = rivals()
+    train(phases, maker, Rows.of(Vectors(vectors())), recipe, KEYS, progress or Progress())
+    return bytes_of(maker) + bytes_of(judge)
 
 
 def test_training_is_a_function_of_its_keys():
@@ -82,7 +138,7 @@ class Images(Vectors):
 def fitted() -> bytes:
     """A whole family's model, convolutions and all, as bytes."""
     family = DDPM(channels=(8, 16), n_steps=4, batch_size=8, micro_batches=2)
-    return b"".join(array.tobytes() for array in family.fit(Images(), KEYS, lambda share: None).values())
+    return b"".join(array.tobytes() for array in family.fit(Images(), KEYS, Progress()).values())
 
 
 def worker(rank: int, n_workers: int, port: int, folder: str, recipe: Recipe) -> None:
@@ -100,7 +156,7 @@ def worker(rank: int, n_workers: int, port: int, folder: str, recipe: Recipe) ->
         torch.set_num_threads(1)
         torch.distributed.init_process_group("gloo")
         try:
-            Path(folder, str(rank)).write_bytes(trained(recipe) + fitted())
+            Path(folder, str(rank)).write_bytes(trained(recipe) + both_trained(recipe) + fitted())
         finally:
             torch.distributed.destroy_process_group()
 
@@ -113,7 +169,7 @@ def test_two_workers_give_the_bits_of_one(tmp_path):
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        alone = trained() + fitted()
+        alone = trained() + both_trained() + fitted()
     finally:
         torch.set_num_threads(n_threads)
     assert (tmp_path / "0").read_bytes() == alone
@@ -121,17 +177,17 @@ def test_two_workers_give_the_bits_of_one(tmp_path):
 
 
 def test_a_group_before_or_after_leaves_a_plain_fit_alone(tmp_path):
-    alone = trained() + fitted()
+    alone = trained() + both_trained() + fitted()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     worker(0, 1, port, str(tmp_path), RECIPE)
-    assert (tmp_path / "0").read_bytes() == alone == trained() + fitted()
+    assert (tmp_path / "0").read_bytes() == alone == trained() + both_trained() + fitted()
 
 
 def test_workers_leave_the_thread_count_alone():
     n_threads = torch.get_num_threads()
-    with neural.workers() as team:
+    with workers() as team:
         assert (team.num_processes, team.process_index) == (1, 0)
         assert torch.get_num_threads() == n_threads
 
@@ -160,9 +216,19 @@ def test_micro_batches_average_to_the_whole_batch():
     grads = []
     for n in (1, 4):
         net = initialised(lambda: nn.Linear(3, 3), 0)
-        recipe = replace(RECIPE, micro_batches=n)
-        with neural.workers() as team:
-            neural.step_gradients(net, Rows.of(Vectors(vectors())), loss, recipe, KEYS, 5, team)
+        recipe = RECIPE
+        with workers() as team:
+            rows = Rows.of(Vectors(vectors()))
+            step_gradients(
+                Phase(net, loss),
+                list(net.parameters()),
+                rows,
+                KEYS,
+                5,
+                team,
+                batch_size=recipe.batch_size,
+                micro_batches=n,
+            )
         grads.append(net.weight.grad)
     # Two orders of summing 8 float32 rows.
     torch.testing.assert_close(grads[0], grads[1], rtol=1e-5, atol=1e-6)
@@ -238,16 +304,112 @@ def test_progress_ends_at_one_and_is_told_about_a_hundred_times():
     told: list[float] = []
     recipe = replace(RECIPE, n_steps=250, micro_batches=1)
     net = initialised(lambda: nn.Linear(3, 3), 0)
-    train(net, Rows.of(Vectors(vectors())), denoising_loss, recipe, KEYS, told.append)
+    train([Phase(net, denoising_loss)], net, Rows.of(Vectors(vectors())), recipe, KEYS, Progress(told.append))
     assert told[-1] == 1.0
     assert told == sorted(told)
     assert 50 <= len(told) <= 200
 
 
 def test_kept_modules_are_few_and_follow_their_arrays():
-    models = [neural.module_to_arrays(initialised(lambda: nn.Linear(2, 2), seed)) for seed in range(neural.N_KEPT + 2)]
-    nets = [neural.kept_module(model, "test", lambda: nn.Linear(2, 2)) for model in models]
-    assert len(neural._KEPT) <= neural.N_KEPT
-    assert neural.kept_module({k: v.copy() for k, v in models[-1].items()}, "test", lambda: nn.Linear(2, 2)) is nets[-1]
+    models = [neural.module_to_arrays(initialised(lambda: nn.Linear(2, 2), seed)) for seed in range(kept.N_KEPT + 2)]
+    nets = [kept.kept_module(model, "test", lambda: nn.Linear(2, 2)) for model in models]
+    assert len(kept._KEPT) <= kept.N_KEPT
+    assert kept.kept_module({k: v.copy() for k, v in models[-1].items()}, "test", lambda: nn.Linear(2, 2)) is nets[-1]
     models[-1]["net.bias"][:] = 3.0
-    assert neural.kept_module(models[-1], "test", lambda: nn.Linear(2, 2)).bias.tolist() == [3.0, 3.0]
+    assert kept.kept_module(models[-1], "test", lambda: nn.Linear(2, 2)).bias.tolist() == [3.0, 3.0]
+
+
+class InMemory:
+    """Checkpoints of a process that lives on, after every third step; the fit dies after the seventh."""
+
+    def __init__(self) -> None:
+        self.state: State | None = None
+        self.saved: list[int] = []
+
+    def load(self) -> State | None:
+        return self.state
+
+    def is_due(self, n_done: int) -> bool:
+        return n_done % 3 == 0
+
+    def save(self, n_done: int, state: State) -> None:
+        self.saved.append(n_done)
+        self.state = {name: array.copy() for name, array in state.items()}
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_fit_that_goes_on_ends_with_the_bytes_of_one_that_was_never_killed():
+    undisturbed, kept_states = both_trained(), InMemory()
+    told: list[float] = []
+
+    def die(share: float) -> None:
+        if share > 0.55:
+            raise Killed
+
+    with pytest.raises(Killed):
+        both_trained(progress=Progress(die, kept_states))
+    assert kept_states.saved == [3, 6]
+    assert both_trained(progress=Progress(told.append, kept_states)) == undisturbed
+    assert told[0] == 7 / 12, "steps that were saved are not repeated"
+    assert kept_states.saved == [3, 6, 9], "what is finished needs no checkpoint"
+
+
+def test_saving_on_the_way_changes_no_bit():
+    assert both_trained(progress=Progress(checkpoints=InMemory())) == both_trained()
+
+
+def test_a_phase_trains_its_own_module_alone():
+    maker, judge, phases = rivals()
+    before = bytes_of(maker)
+    with workers() as team:
+        training = Training(phases, maker, 1e-2, 0.0)
+        training.only(judge)
+        step_gradients(
+            phases[0],
+            training.trained(phases[0]),
+            Rows.of(Vectors(vectors())),
+            KEYS,
+            0,
+            team,
+            batch_size=8,
+            micro_batches=2,
+        )
+        training.step(phases[0], 1.0)
+    assert all(p.grad is None for p in maker.parameters())
+    assert bytes_of(maker) == before
+    assert judge.weight.grad.abs().sum() > 0
+    training.only(None)
+    assert all(p.requires_grad for module in (maker, judge) for p in module.parameters())
+
+
+def test_phases_take_turns():
+    judge, penalty, maker = rivals()[2]
+    assert [list(judge.turns(s)) for s in range(3)] == [[0, 1], [2, 3], [4, 5]]
+    assert [list(penalty.turns(s)) for s in range(7)] == [[0], [], [], [1], [], [], [2]]
+    assert [list(maker.turns(s)) for s in range(3)] == [[0], [1], [2]]
+
+
+def test_statistics_are_of_the_whole_batch():
+    told = []
+    for n in (1, 4):
+        judge = rivals()[1]
+        with workers() as team:
+            rows = Rows.of(Vectors(vectors()))
+
+            def loss(module, x, label, generator):
+                return module(x).mean(), x.mean(0)
+
+            told.append(
+                step_gradients(
+                    Phase(judge, loss), list(judge.parameters()), rows, KEYS, 2, team, batch_size=8, micro_batches=n
+                )
+            )
+    torch.testing.assert_close(told[0], told[1])
+
+
+def test_phases_of_one_module_share_an_optimiser():
+    maker, judge, phases = rivals()
+    assert Training(phases, maker, 1e-2, 0.0).modules == [judge, maker]

@@ -35,7 +35,13 @@ def images() -> Samples:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.data(), st.sampled_from(["uint8", "float32", "float64"]), SHAPES, st.integers(0, 3), st.integers(0, 2**40))
+@given(
+    st.data(),
+    st.sampled_from(["uint8", "int32", "float32", "float64"]),
+    SHAPES,
+    st.integers(0, 3),
+    st.integers(0, 2**40),
+)
 def test_bitwise_round_trip(data, dtype, shape, n_dropped, start) -> None:
     """NaN with any payload, infinities, -0.0 and subnormals included; any number of event axes."""
     shape = shape[: max(2, 4 - n_dropped)]

@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from tests.onray.processes import Driver, Study, gone_within
-from tests.onray.studies import SLOW
+from tests.onray.studies import DIGITS, SLOW
 
 SAMPLER = "ray::MapBatches("
 TRIAL = "ray::ImplicitFunc"
@@ -83,6 +83,25 @@ def test_a_worker_of_a_distributed_fit(uninterrupted, tmp_path):
     finally:
         driver.stop()
     assert study.digests() == uninterrupted(settings)
+
+
+def test_inside_a_fit_goes_on_from_its_checkpoint(uninterrupted, tmp_path):
+    """The trial dies once while a network is fitted alone, and once a worker while two share a fit."""
+    family = {**DIGITS["family"], "n_steps": 240, "channels": [8, 16]}
+    settings = {**DIGITS, "name": "midway", "n_generations": 1, "seeds": 1, "family": family}
+    for workers, title in ((0, TRIAL), (2, "ray::RayTrainWorker")):
+        study = Study(tmp_path / title[-6:], settings, sets=("run.checkpoint_steps=40", f"run.workers={workers}"))
+        driver = study.start()
+        try:
+            driver.until("a checkpoint", lambda study=study: study.keys("/progress/"))
+            driver.kill_descendant(title)
+            assert driver.wait() == 0, study.screen
+        finally:
+            driver.stop()
+        ((manifest,),) = study.manifests().values()
+        assert 40 <= manifest.provenance["resumed_steps"] < 240
+        assert study.digests() == uninterrupted(settings)
+        assert study.keys("/progress/") == []
 
 
 def test_a_trial_again_and_again_is_given_up(tmp_path):

@@ -21,8 +21,8 @@ def test_a_family_that_cannot_be_shared_is_fitted_in_place_whatever_workers_othe
     cohort = Cohort((Trajectory(GaussianData(d=3), Gaussian(), loop, Metrics(n=20), n_generations=2, seed=0),))
     data = TrainingSet(GaussianData(d=3), cohort.keys.at("real"), compose(loop, 1), {})
     job = FitJob(cohort, 1, data, "test")
-    shared = RayRuntime(Execution(workers=2)).fit(job, silent)
+    shared = RayRuntime(Execution(workers=2)).fit(job, silent).model
     assert not ray.is_initialized()
-    alone = LocalRuntime().fit(job, silent)
+    alone = LocalRuntime().fit(job, silent).model
     assert shared.keys() == alone.keys()
     assert all(np.array_equal(shared[name], alone[name]) for name in alone)

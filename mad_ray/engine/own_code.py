@@ -1,0 +1,16 @@
+"""The user's own modules in a study: where other processes find them, and what they were."""
+
+from collections.abc import Iterable
+
+from mad_ray.core.trajectory import Trajectory
+from mad_ray.families.own import own_code, own_folders
+
+
+def code_of(head: Trajectory) -> dict[str, str]:
+    """Module -> SHA-256 of its source file, of a family of the user's own; empty for those that mad_ray brings."""
+    return own_code(head.family)
+
+
+def folders_of(heads: Iterable[Trajectory]) -> tuple[str, ...]:
+    """The folders that the processes of a study must look for modules in."""
+    return own_folders(head.family for head in heads)
