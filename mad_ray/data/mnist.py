@@ -54,7 +54,7 @@ class Mnist(TableSource):
 
     @property
     def _is_yet_to_come(self) -> bool:
-        """Whether the files are the published ones, by a URL: then they are known, and a plan need not download them."""
+        """Whether they are the published files at a URL: then they are known, and a plan need not download them."""
         return "://" in self.path and self.sha256.lower() == SHA256
 
     def _load(self) -> Table:

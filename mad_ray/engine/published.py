@@ -42,8 +42,10 @@ class Redrawn:
             yield self.family.sample(self.model, low, min(low + BLOCK, stop), self.bias, self.keys)
 
     def draw(self, start: int, stop: int) -> Summary | None:
-        draw = getattr(self.family, "draw", None)
-        return draw and draw(self.model, start, stop, self.bias, self.keys)
+        # Networks have a `draw` too, which is another thing.
+        if not hasattr(self.family, "draws"):
+            return None
+        return self.family.draw(self.model, start, stop, self.bias, self.keys)  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)
