@@ -15,8 +15,8 @@ from mad_ray.core.keys import Keys
 from mad_ray.core.loop import fully_synthetic
 from mad_ray.core.samples import NO_LABEL, Event, Samples
 from mad_ray.families import Pipeline
+from mad_ray.families.denoising import next_normals
 from mad_ray.families.diffusion import to_bytes
-from mad_ray.families.network import noise
 from mad_ray.families.progress import Progress
 from tests.families.in_memory import InMemory
 from tests.families.pipelines import save_pipeline
@@ -69,7 +69,7 @@ def test_the_first_model_is_the_one_that_lies_there(folder):
     scheduler = DDIMScheduler.from_pretrained(str(folder / "scheduler"), timestep_spacing="trailing")
     scheduler.set_timesteps(4)
     keys = KEYS.at("sample", 1)
-    x = torch.from_numpy(noise(keys, 0, 4, GREY.shape))
+    x = torch.from_numpy(next_normals([keys.generator(0, i) for i in range(4)], GREY.shape))
     with torch.no_grad():
         for t in scheduler.timesteps:
             x = scheduler.step(net(x, t).sample, t, x, use_clipped_model_output=True).prev_sample

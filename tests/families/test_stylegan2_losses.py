@@ -73,7 +73,7 @@ def assert_slope(loss: Callable[[], Tensor], weight: nn.Parameter, h: float = 1e
     for sign in (1, -1):
         with torch.no_grad():
             weight += sign * h * direction
-        values.append(float(loss()))
+        values.append(float(loss().detach()))
         with torch.no_grad():
             weight -= sign * h * direction
     assert abs(values[0] - values[1]) > 0

@@ -1,5 +1,7 @@
 """StyleGAN2 learns: on 16x16 MNIST its FID (LeNet features) goes on falling for 20 minutes of one CPU.
 
+Seen on a busy machine, floor 1.3: FID 411 after 1 minute, 242 after 5, 95 after 10, 12.7 after 20 (7,643 steps).
+
 MAD_RAY_MNIST=folder-of-the-idx-files python -m pytest -s tests/families/test_stylegan2_slow.py
 """
 
