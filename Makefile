@@ -60,6 +60,8 @@ bench: $(VENV)/.installed-dev ## print the benchmarks' ratios
 	$(BIN)/python benchmarks/gaussian.py
 	$(BIN)/python benchmarks/gmm.py
 	$(BIN)/python benchmarks/boundary.py
+	$(BIN)/python benchmarks/families.py
+	$(BIN)/python benchmarks/samplers.py
 
 clean: ## remove the environment and what runs left
 	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache

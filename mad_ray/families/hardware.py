@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 Precision = Literal["float32", "tf32", "bf16"]
 
@@ -24,7 +25,11 @@ def arithmetic(precision: Precision) -> Iterator[None]:
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if is_fast else "highest")
     try:
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=is_fast):
+        # The other kernels of attention add gradients in an order that varies.
+        with (
+            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=is_fast),
+            sdpa_kernel(SDPBackend.MATH),
+        ):
             yield
     finally:
         torch.set_float32_matmul_precision(before)
