@@ -159,7 +159,7 @@ class OneStream(Keys):
 def plain_sample(family: Network, event: Any, net: nn.Module, n: int, folder: str) -> None:
     """Kept as others keep theirs: one compressed NumPy file."""
     keys = OneStream((0,))
-    chunks = [family.draw(net, event, first, 1.0, keys) for first in range(0, n, family.chunk)]
+    chunks = [family.draw_chunk(net, event, first, 1.0, keys) for first in range(0, n, family.chunk)]
     np.savez_compressed(f"{folder}/plain.npz", x=np.concatenate(chunks)[:n])
 
 

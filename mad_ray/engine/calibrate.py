@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from mad_ray.core.loop import compose
 from mad_ray.core.trajectory import Cohort
-from mad_ray.engine.generation import images_of_fit, n_published
+from mad_ray.engine.generation import first_model_of, images_of_fit, n_published
 from mad_ray.engine.local import LocalRuntime
 from mad_ray.engine.measure import measure_samples, model_rows, sample_rows
 from mad_ray.engine.plan import effort, effort_of_generation
@@ -123,8 +123,7 @@ def _fit_pace(cohort: Cohort) -> "tuple[_Timed, Model]":
     head, keys = cohort.head, cohort.keys
     slices = compose(head.loop, 1)
     data = TrainingSet(head.data, keys.at("real"), slices, {})
-    first_model = getattr(head.family, "first_model", None)
-    known = first_model(head.data.event) if first_model else None
+    known = first_model_of(cohort)
     if known is not None:
         return _Timed([0.0], 1.0), known
 

@@ -12,7 +12,7 @@ from mad_ray.core.manifest import Blob, Manifest, Shard
 from mad_ray.core.samples import Samples
 from mad_ray.core.trajectory import Cohort
 from mad_ray.core.values import MetricRow, encode_rows
-from mad_ray.engine.checkpoints import checkpoints_of
+from mad_ray.engine.checkpoints import StoredCheckpoints, checkpoints_of
 from mad_ray.engine.measure import measure_samples, merge_measured, model_rows, sample_rows
 from mad_ray.engine.own_code import code_of
 from mad_ray.engine.past import Past
@@ -48,6 +48,7 @@ class Attempt:
     images: Counter[str] = field(default_factory=Counter)
     gpu_bytes: dict[str, int] = field(default_factory=dict)
     n_resumed: int = 0
+    checkpoints: StoredCheckpoints | None = None
     blob: Blob | None = None
 
     @property
@@ -91,8 +92,8 @@ def advance(cohort: Cohort, ledger: Ledger, runtime: Runtime, report: Report = s
             attempt.last = t
             break
     committed = ledger.commit(_manifest(attempt, history[-1].digest if history else ""))
-    if checkpoints := checkpoints_of(ledger.store, cohort, first, history, runtime.checkpoints):
-        checkpoints.clear()
+    if attempt.checkpoints is not None:
+        attempt.checkpoints.clear()
     return committed
 
 
@@ -164,24 +165,24 @@ def _storing_generation(attempt: Attempt, t: int, data: TrainingSet, runtime: Ru
 def _fit(attempt: Attempt, t: int, data: TrainingSet, runtime: Runtime, report: Report) -> Model:
     report("fit", t, 0.0)
     with attempt.watch.time("fit"):
-        model = _first_model(attempt, t)
+        model = first_model_of(attempt.cohort) if t == 1 else None
         if model is None:
             model = _train(attempt, t, data, runtime, report)
     attempt.past.keep(t, model)
     return model
 
 
-def _first_model(attempt: Attempt, t: int) -> Model | None:
+def first_model_of(cohort: Cohort) -> Model | None:
     """G^1 of a family that has it already."""
-    head = attempt.cohort.head
-    first_model = getattr(head.family, "first_model", None)
-    return first_model(head.data.event) if first_model and t == 1 else None
+    first_model = getattr(cohort.head.family, "first_model", None)
+    return first_model(cohort.head.data.event) if first_model else None
 
 
 def _train(attempt: Attempt, t: int, data: TrainingSet, runtime: Runtime, report: Report) -> Model:
     cohort = attempt.cohort
-    checkpoints = checkpoints_of(attempt.ledger.store, cohort, t, attempt.past.history, runtime.checkpoints)
-    job = FitJob(cohort, t, data, f"{cohort.id}-{t:06d}-{attempt.name}", checkpoints)
+    history, rule = attempt.past.history, runtime.checkpoints
+    attempt.checkpoints = checkpoints_of(attempt.ledger.store, cohort, t, history, rule)
+    job = FitJob(cohort, t, data, f"{cohort.id}-{t:06d}-{attempt.name}", attempt.checkpoints)
     fitted = runtime.fit(job, report)
     attempt.n_resumed += fitted.n_resumed
     attempt.images["fit"] += images_of_fit(cohort, data.n)

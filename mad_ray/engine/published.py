@@ -42,10 +42,8 @@ class Redrawn:
             yield self.family.sample(self.model, low, min(low + BLOCK, stop), self.bias, self.keys)
 
     def draw(self, start: int, stop: int) -> Summary | None:
-        # Networks have a `draw` too, which is another thing.
-        if not hasattr(self.family, "draws"):
-            return None
-        return self.family.draw(self.model, start, stop, self.bias, self.keys)  # type: ignore[attr-defined]
+        draw = getattr(self.family, "draw", None)
+        return draw and draw(self.model, start, stop, self.bias, self.keys)
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ class Diffusion(Network):
         loss, multiple = self.loss(event), self.multiple()
         return [Phase(net, lambda net, x, label, generator: loss(net, pad(x, multiple), label, generator))]
 
-    def draw(self, net: "nn.Module", event: Event, first: int, bias: float, keys: Keys) -> np.ndarray:
+    def draw_chunk(self, net: "nn.Module", event: Event, first: int, bias: float, keys: Keys) -> np.ndarray:
         """uint8 [chunk, C, H, W]: samples first..first + chunk, their classes in turn, their noise from (..., i)."""
         import torch
 

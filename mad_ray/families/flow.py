@@ -89,7 +89,7 @@ class Flow(Network):
         x = rows.x[rows.order(0, first, keys, generator_of(keys, "begin"))]
         net.set_from(x.double())
 
-    def draw(self, net: Any, event: Event, first: int, bias: float, keys: Keys) -> np.ndarray:
+    def draw_chunk(self, net: Any, event: Event, first: int, bias: float, keys: Keys) -> np.ndarray:
         """[chunk, d]: z ~ N(0, lambda I) through the inverse."""
         import torch
 

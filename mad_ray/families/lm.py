@@ -84,7 +84,7 @@ class LanguageModel(Network):
 
         return [Phase(net, token_loss)]
 
-    def draw(self, net: "nn.Module", event: Event, first: int, bias: float, keys: Keys) -> np.ndarray:
+    def draw_chunk(self, net: "nn.Module", event: Event, first: int, bias: float, keys: Keys) -> np.ndarray:
         """[chunk, length] int32; each sequence has its own uniform numbers, one per token."""
         from mad_ray.families.lm_net import draw_sequences
 

@@ -76,7 +76,7 @@ class Network:
         """What a training step is made of. keys: seeds of further modules."""
         raise NotImplementedError
 
-    def draw(self, net: "nn.Module", event: Event, first: int, bias: float, keys: Keys) -> np.ndarray:
+    def draw_chunk(self, net: "nn.Module", event: Event, first: int, bias: float, keys: Keys) -> np.ndarray:
         """[chunk, *event.shape]: samples first..first + chunk, from streams below keys (see `noise`)."""
         raise NotImplementedError
 
@@ -137,7 +137,7 @@ class Network:
         net = kept_module(model, self, partial(self.build, event))
         chunks = range(start // self.chunk, -(-stop // self.chunk))
         with torch.inference_mode(), arithmetic(self.precision):
-            x = [self.draw(net, event, c * self.chunk, bias, keys) for c in chunks]
+            x = [self.draw_chunk(net, event, c * self.chunk, bias, keys) for c in chunks]
         offset = start - chunks.start * self.chunk
         rows = np.concatenate([np.empty((0, *event.shape), event.dtype), *x])[offset:][: stop - start]
         n_classes = event.n_classes if self.is_conditional else 0

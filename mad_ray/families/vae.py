@@ -79,7 +79,7 @@ class Vae(Network):
         follow = net.follow if self.pixels == "gaussian" else None
         return [Phase(net, partial(elbo_loss, pixels=self.pixels, beta=self.beta), after=follow)]
 
-    def draw(self, net: Any, event: Event, first: int, bias: float, keys: Keys) -> np.ndarray:
+    def draw_chunk(self, net: Any, event: Event, first: int, bias: float, keys: Keys) -> np.ndarray:
         """uint8 [chunk, C, H, W]. Pixels' noise has streams of its own: both settings of `published` see the same z."""
         import torch
 

@@ -121,7 +121,7 @@ class WganGp(Network):
             phase(net, please, address=("generator",)),
         ]
 
-    def draw(self, net: Any, event: Event, first: int, bias: float, keys: Keys) -> np.ndarray:
+    def draw_chunk(self, net: Any, event: Event, first: int, bias: float, keys: Keys) -> np.ndarray:
         """uint8 [chunk, C, H, W]: G(sqrt(lambda) z), z ~ N(0, I)."""
         import torch
 

@@ -38,7 +38,7 @@ class TestSizes:
         assert size_of(event) == size
         net = initialised(lambda: family.build(event), 0).eval()
         with torch.inference_mode():
-            x = family.draw(net, event, 0, 1.0, KEYS)
+            x = family.draw_chunk(net, event, 0, 1.0, KEYS)
         assert (x.shape, x.dtype) == ((2, *shape), np.uint8)
 
     def test_odd_images_train_on_repeated_edges(self) -> None:

@@ -29,7 +29,7 @@ class Toy(Network):
     def phases(self, net: nn.Module, event: Event, keys: Keys) -> list[Phase]:
         return [Phase(net, _loss)]
 
-    def draw(self, net: nn.Module, event: Event, first: int, bias: float, keys: Keys) -> np.ndarray:
+    def draw_chunk(self, net: nn.Module, event: Event, first: int, bias: float, keys: Keys) -> np.ndarray:
         z = torch.from_numpy(noise(keys, first, self.chunk, event.shape)) * bias**0.5
         return net(z).numpy().astype(event.dtype)
 

@@ -162,7 +162,7 @@ class StyleGAN2(Network):
             w = net.mapping(torch.from_numpy(z).to(net.mean_style.device)).double().mean(dim=0)
         return {"net.mean_style": w.float().cpu().numpy()}
 
-    def draw(self, net: "nn.Module", event: Event, first: int, bias: float, keys: Keys) -> np.ndarray:
+    def draw_chunk(self, net: "nn.Module", event: Event, first: int, bias: float, keys: Keys) -> np.ndarray:
         """uint8 [chunk, C, H, W]: samples first..first + chunk. Sample i's latent and noise maps are its own stream."""
         import torch
 
