@@ -10,9 +10,10 @@ import pandas as pd
 from mad_ray.analysis.study import FLOOR_COLUMNS, TABLE_COLUMNS, CaseInfo, StudyResult
 from mad_ray.analysis.texts import read_texts
 from mad_ray.core.errors import Missing
-from mad_ray.core.manifest import Blob, Manifest
+from mad_ray.core.manifest import Manifest
 from mad_ray.core.sealed import unseal
 from mad_ray.core.values import decode_rows
+from mad_ray.ledger.beside import read_beside
 from mad_ray.ledger.chain import Chain, blob_key, read_checked
 from mad_ray.ledger.shards import decode_shard
 from mad_ray.ledger.store import Store
@@ -90,10 +91,10 @@ def _case(store: Store, study: str, case: dict[str, Any], found: list[tuple[str,
         n_seeds=sum(seeds.values()),
         n_done=sum(min(h[-1].last, n) * seeds[cohort] for cohort, h in found if h),
         failure="; ".join(failures) or None,
-        strips=_strips(store, [history for _, history in found], [c["seeds"] for c in case["cohorts"]]),
-        real_strip=_real_strip(store, case["reference"]),
-        snapshots=_snapshots(store, [history for _, history in found], [c["seeds"] for c in case["cohorts"]]),
-        real_points=_real_points(store, case["reference"]),
+        strips=_strips(store, histories, seeds_of),
+        real_strip=_beside(store, case["reference"], reference, "strip"),
+        snapshots=_snapshots(store, histories, seeds_of),
+        real_points=_beside(store, case["reference"], reference, "points"),
         texts=texts,
         real_texts=real_texts,
         seconds=dict(seconds),
@@ -119,7 +120,8 @@ def _snapshots(
     """seed -> generation -> the samples that were kept for a picture, of data in the plane."""
     found: dict[int, dict[int, np.ndarray]] = {}
     for history, of in zip(histories, seeds, strict=True):
-        for manifest in history:
+        # Models may be large: they are fetched where pictures were asked for only.
+        for manifest in (m for m in history if m.identity["metrics"].get("snapshots")):
             tensors = decode_tensors(read_checked(store, blob_key(manifest, manifest.models), manifest.models))
             for name, x in tensors.items():
                 if name.startswith("snapshots/") and x.ndim == 3 and x.shape[2] == 2:
@@ -143,22 +145,10 @@ def _shard_snapshots(store: Store, manifest: Manifest) -> dict[int, np.ndarray]:
     return found
 
 
-def _real_points(store: Store, reference_key: str) -> np.ndarray | None:
-    """Held-out real samples in the plane, as many as a snapshot has."""
-    named = _reference(store, reference_key).get("points")
-    if not named:
-        return None
-    key = f"{reference_key.rpartition('/')[0]}/{named['name']}"
-    return decode_tensors(read_checked(store, key, Blob(**named)))["x"]
-
-
-def _real_strip(store: Store, reference_key: str) -> np.ndarray | None:
-    """Held-out real images, kept beside the reference for readers who do not have the data."""
-    named = _reference(store, reference_key).get("strip")
-    if not named:
-        return None
-    key = f"{reference_key.rpartition('/')[0]}/{named['name']}"
-    return decode_tensors(read_checked(store, key, Blob(**named)))["x"]
+def _beside(store: Store, key: str, reference: dict[str, Any], name: str) -> np.ndarray | None:
+    """Held-out real samples, kept beside the reference for readers who do not have the data: points, or a strip."""
+    named = reference.get(name)
+    return read_beside(store, key, named)["x"] if named else None
 
 
 def provenance_of(manifests: list[Manifest]) -> dict[str, Any]:

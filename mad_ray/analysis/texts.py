@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from mad_ray.core.manifest import Blob, Manifest
+from mad_ray.core.manifest import Manifest
 from mad_ray.core.spelling import Spelling
+from mad_ray.ledger.beside import read_beside
 from mad_ray.ledger.chain import blob_key, read_checked
 from mad_ray.ledger.shards import decode_shard
 from mad_ray.ledger.store import Store
-from mad_ray.ledger.tensors import decode_tensors
 
 N_TEXTS = 3
 """Sequences shown of a generation."""
@@ -28,8 +28,8 @@ def read_texts(
     """
     if "spelling" not in reference:
         return [], {}
-    spelling = Spelling.from_arrays(_tensors(store, key, reference["spelling"]))
-    real = written(spelling, _tensors(store, key, reference["texts"])["x"])
+    spelling = Spelling.from_arrays(read_beside(store, key, reference["spelling"]))
+    real = written(spelling, read_beside(store, key, reference["texts"])["x"])
     found: dict[int, dict[int, Texts]] = {}
     for history, of in zip(histories, seeds, strict=True):
         for manifest, shard in [(m, shard) for m in history for shard in m.shards if shard.start == 0]:
@@ -43,8 +43,3 @@ def written(spelling: Spelling, tokens: np.ndarray) -> Texts:
     """The first sequences of tokens [n, L] as text."""
     texts = [spelling.text(row) for row in tokens[:N_TEXTS]]
     return [text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}…" for text in texts]
-
-
-def _tensors(store: Store, key: str, named: dict[str, Any]) -> dict[str, np.ndarray]:
-    """A file of tensors beside the reference."""
-    return decode_tensors(read_checked(store, f"{key.rpartition('/')[0]}/{named['name']}", Blob(**named)))

@@ -7,13 +7,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from mad_ray.core.errors import Missing
-from mad_ray.core.fingerprint import Json, digest_bytes
-from mad_ray.core.manifest import Blob
+from mad_ray.core.fingerprint import Json
 from mad_ray.core.sealed import seal, unseal
 from mad_ray.data.decoded import Bad, Cached, Decodable, bounds_of, is_decodable
-from mad_ray.ledger.chain import read_checked
+from mad_ray.ledger.beside import read_beside, write_beside
 from mad_ray.ledger.store import Store
-from mad_ray.ledger.tensors import decode_tensors, encode_tensors
 
 S = TypeVar("S")
 
@@ -32,10 +30,10 @@ class DecodeJob:
 
 @dataclass(frozen=True)
 class PartResult:
-    """What one part came to: where it lies, or which of its rows cannot be used."""
+    """What one part came to: what the index says of it, or which of its rows cannot be used."""
 
     i: int
-    blob: Blob | None
+    named: dict[str, Json] | None
     bad: tuple[Bad, ...] = ()
 
 
@@ -64,7 +62,7 @@ def prepare(store: Store, sources: Iterable[Any], decode_all: DecodeAll, say: Ca
         bad = [line for result in results for line in result.bad]
         if bad:
             raise source.refusal(bad)
-        store.put(_key(source, "index.json"), seal(_index(source, results)), if_absent=True)
+        store.put(_index_key(source), seal(_index(source, results)), if_absent=True)
 
 
 def missing(store: Store, sources: Iterable[Any]) -> list[Decodable]:
@@ -83,24 +81,17 @@ def decode_part(job: DecodeJob, i: int) -> PartResult:
     part = job.source.decode(*bounds_of(job.source)[i])
     if part.bad:
         return PartResult(i, None, tuple(part.bad))
-    data = encode_tensors({"x": part.x, "label": part.label})
-    found = digest_bytes(data)
-    name = f"part-{i:05d}-{found[:16]}.safetensors"
-    job.store.put(_key(job.source, name), data, if_absent=True)
-    return PartResult(i, Blob(name, len(data), found))
+    named = write_beside(job.store, _index_key(job.source), f"part-{i:05d}", {"x": part.x, "label": part.label})
+    return PartResult(i, named)
 
 
 def _index(source: Decodable, results: Sequence[PartResult]) -> dict[str, Json]:
-    named = {f"part {result.i}": _line(result.blob) for result in results if result.blob is not None}
+    named = {f"part {result.i}": result.named for result in results}
     return {"dataset": source.dataset, "n": source.n_decoded, "event": list(source.event.shape), **named}
 
 
-def _line(blob: Blob) -> dict[str, Json]:
-    return {"name": blob.name, "n_bytes": blob.n_bytes, "sha256": blob.sha256}
-
-
 def _read_index(store: Store, source: Decodable) -> dict[str, Any] | None:
-    key = _key(source, "index.json")
+    key = _index_key(source)
     try:
         return unseal(store.get(key), key)
     except Missing:
@@ -109,10 +100,9 @@ def _read_index(store: Store, source: Decodable) -> dict[str, Any] | None:
 
 def _stored(store: Store, source: Decodable, index: dict[str, Any]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     for i in range(len(bounds_of(source))):
-        blob = Blob(**index[f"part {i}"])
-        tensors = decode_tensors(read_checked(store, _key(source, blob.name), blob))
+        tensors = read_beside(store, _index_key(source), index[f"part {i}"])
         yield tensors["x"], tensors["label"]
 
 
-def _key(source: Decodable, name: str) -> str:
-    return f"datasets/{source.dataset}/{name}"
+def _index_key(source: Decodable) -> str:
+    return f"datasets/{source.dataset}/index.json"

@@ -7,17 +7,15 @@ from typing import Any
 import numpy as np
 
 from mad_ray.core.errors import Missing
-from mad_ray.core.fingerprint import Json, digest, digest_bytes, identity
+from mad_ray.core.fingerprint import Json, digest, identity
 from mad_ray.core.keys import Keys
-from mad_ray.core.manifest import Blob
 from mad_ray.core.moments import Moments, rows_to_moments
 from mad_ray.core.samples import Samples
 from mad_ray.core.sealed import seal, unseal
 from mad_ray.data.source import Source, Spelled
 from mad_ray.engine.dataset import open_source
-from mad_ray.ledger.chain import read_checked
+from mad_ray.ledger.beside import read_beside, write_beside
 from mad_ray.ledger.store import Store
-from mad_ray.ledger.tensors import decode_tensors, encode_tensors
 from mad_ray.metrics.features import Extractor
 from mad_ray.metrics.measure import Metrics, evaluate, make_extractor
 
@@ -66,7 +64,7 @@ def _read_or_make(store: Store, data: Source, metrics: Metrics, say: Callable[[s
     if document is None:
         store.put(key, _make(store, key, data, metrics, extractor), if_absent=True)
         document = unseal(store.get(key), key)
-    features = _read_tensors(store, key, document["features"])["features"]
+    features = read_beside(store, key, document["features"])["features"]
     return Reference(features, _real_moments(data, metrics, features), extractor, document["floors"], accuracy)
 
 
@@ -86,16 +84,16 @@ def _make(store: Store, key: str, data: Source, metrics: Metrics, extractor: Ext
         law=law_of(data),
         tokens=real_rows if data.event.n_symbols else None,
     )
-    named = _write_tensors(store, key, "features", {"features": real})
+    named = write_beside(store, key, "features", {"features": real})
     finite: dict[str, Json] = {name: float(v) if np.isfinite(v) else None for name, v in floors.items()}
     document = {"data": identity(data), "metrics": identity(metrics), "features": named, "floors": finite}
     if held.x.dtype == np.uint8:
-        document["strip"] = _write_tensors(store, key, "strip", {"x": strip(held, data.event.n_classes)})
+        document["strip"] = write_beside(store, key, "strip", {"x": strip(held, data.event.n_classes)})
     if isinstance(data, Spelled):
-        document["spelling"] = _write_tensors(store, key, "spelling", data.spelling().arrays())
-        document["texts"] = _write_tensors(store, key, "texts", {"x": held.x[0, :STRIP_IMAGES]})
+        document["spelling"] = write_beside(store, key, "spelling", data.spelling().arrays())
+        document["texts"] = write_beside(store, key, "texts", {"x": held.x[0, :STRIP_IMAGES]})
     if metrics.snapshots and held.x.shape[2:] == (2,):
-        document["points"] = _write_tensors(store, key, "points", {"x": held.x[0]})
+        document["points"] = write_beside(store, key, "points", {"x": held.x[0]})
     return seal(document)
 
 
@@ -129,7 +127,7 @@ def _open_extractor(
         say(f"training the LeNet of {data.name}, once; it is kept in the store")
         store.put(key, _train_lenet(store, key, data), if_absent=True)
         document = unseal(store.get(key), key)
-    return make_extractor(metrics, lenet=_read_tensors(store, key, document["state"])), document["accuracy"]
+    return make_extractor(metrics, lenet=read_beside(store, key, document["state"])), document["accuracy"]
 
 
 def _torch_device(metrics: Metrics) -> str:
@@ -147,7 +145,7 @@ def _train_lenet(store: Store, key: str, data: Source) -> bytes:
     real = data.rows(0, min(data.n_rows or 0, LENET_ROWS), LENET_KEYS)
     state = train_lenet(real.x[0], real.label[0], data.event.n_classes, LENET_KEYS)
     held = data.held_out(min(data.n_held_out or 0, LENET_HELD_OUT))
-    named = _write_tensors(store, key, "state", state)
+    named = write_beside(store, key, "state", state)
     accuracy = round(float(lenet_accuracy(state, held.x[0], held.label[0])), 6)
     return seal({"data": identity(data), "state": named, "accuracy": accuracy})
 
@@ -157,15 +155,3 @@ def _read_sealed(store: Store, key: str) -> dict[str, Any] | None:
         return unseal(store.get(key), key)
     except Missing:
         return None
-
-
-def _write_tensors(store: Store, key: str, name: str, tensors: dict[str, np.ndarray]) -> dict[str, Json]:
-    """Write beside `key`, under a name made of the content, so that two makers never overwrite each other."""
-    data = encode_tensors(tensors)
-    found = digest_bytes(data)
-    store.put(f"{key.rpartition('/')[0]}/{name}-{found[:16]}.safetensors", data, if_absent=True)
-    return {"name": f"{name}-{found[:16]}.safetensors", "n_bytes": len(data), "sha256": found}
-
-
-def _read_tensors(store: Store, key: str, named: dict[str, Any]) -> dict[str, np.ndarray]:
-    return decode_tensors(read_checked(store, f"{key.rpartition('/')[0]}/{named['name']}", Blob(**named)))
