@@ -63,7 +63,7 @@ def train_lenet(
     import torch
 
     epochs = max(3, ceil(_STEPS * _BATCH / len(x))) if epochs is None else epochs
-    with _one_thread():
+    with one_thread():
         unit = _unit(x)
         mean, spread = unit.mean(), max(float(unit.std()), 1e-6)
         parameters = _initial(x.shape[1:], n_classes, keys)
@@ -154,7 +154,7 @@ def _evaluate(state: State, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         images = (torch.from_numpy(_unit(batch)) - float(state["mean"][0])) / float(state["spread"][0])
         return torch.cat(_forward(parameters, images), dim=1).numpy()
 
-    with torch.no_grad(), _one_thread():
+    with torch.no_grad(), one_thread():
         columns = in_batches(both, x, _EVALUATION_BATCH)
     return columns[:, :N_FEATURES], columns[:, N_FEATURES:]
 
@@ -164,7 +164,7 @@ def _unit(x: np.ndarray) -> np.ndarray:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """torch with one thread: a sum split over threads is another sum."""
     import torch
 

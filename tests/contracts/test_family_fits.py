@@ -1,8 +1,6 @@
 """What every family promises of its fits: workers share one, a killed one goes on, and the bytes are the same."""
 
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +11,7 @@ import torch
 from mad_ray.families.family import Model
 from mad_ray.families.progress import Progress, State
 from mad_ray.ledger.tensors import decode_tensors, encode_tensors
+from mad_ray.metrics.lenet import one_thread
 from tests.contracts.family_case import Case
 from tests.contracts.fitting import CASES, SHARED, fit, quick, same_arrays
 
@@ -77,16 +76,6 @@ def test_a_fit_that_was_killed_leaves_nothing_for_the_next(name: str) -> None:
 def halved(case: Case) -> Case:
     """The case, its batches in two parts: one for each worker."""
     return replace(case, family=replace(case.family, micro_batches=2))
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n_threads)
 
 
 def work(rank: int, n_workers: int, port: int, folder: str) -> None:

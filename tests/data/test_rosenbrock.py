@@ -14,18 +14,6 @@ KEYS = Keys((0, 1)).at("real")
 SOURCES = [Rosenbrock(), Rosenbrock(a=-2.0, b=5.0, scale=20.0)]
 
 
-def test_rows_are_addressed() -> None:
-    data = Rosenbrock()
-    whole = data.rows(0, 5000, KEYS).x
-    assert whole.shape == (2, 5000, 2)
-    assert whole.dtype == data.event.dtype == "float64"
-    assert data.event.shape == (2,)
-    for start, stop in ((1000, 3000), (0, 1), (2048, 2049), (7, 7)):
-        assert data.rows(start, stop, KEYS).x.tobytes() == whole[:, start:stop].tobytes()
-        assert data.rows(start, stop, KEYS.row(1)).x.tobytes() == whole[1:, start:stop].tobytes()
-    assert not np.array_equal(whole[0], whole[1])
-
-
 @pytest.mark.parametrize("data", SOURCES)
 def test_log_density_is_rosenbrocks_function_and_integrates_to_one(data: Rosenbrock) -> None:
     x = data.rows(0, 100, KEYS).x[0]
