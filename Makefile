@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Several worker processes share the cores; one thread each, so that they do not fight over them.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help install demo test test-slow test-s3 lint format bench clean
+.PHONY: help install demo test test-slow test-s3 chaos soak fuzz lint format bench clean
 help:            ## list the targets
 	@grep -E '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
@@ -44,6 +44,19 @@ test-s3: $(VENV)/.installed-dev ## the store and study tests on a real S3 server
 	@test -n "$$MAD_RAY_S3_URL" || { echo "set MAD_RAY_S3_URL=s3://bucket/prefix (and the AWS settings)"; exit 2; }
 	$(BIN)/python -m pytest tests/contracts tests/ledger tests/onray/test_same_results_processes.py
 
+# Results are kept line by line; with ADD=1 kinds may be run one after another, and the table is made of all of them.
+KINDS ?= gaussian,ddpm,lab,workers,nodes
+RESULTS ?= runs/chaos.jsonl
+MINUTES ?= 30
+chaos: $(VENV)/.installed-dev ## kill everything, some 450 times, and print what came of it
+	$(BIN)/python -m tests.chaos --kinds $(KINDS) --results $(RESULTS) $(if $(ADD),--add) --page
+
+soak: $(VENV)/.installed-dev ## a study under faults for MINUTES=30; memory and file descriptors must stay flat
+	$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES)
+
+fuzz: $(VENV)/.installed-dev ## 10,000 mutated configs: each is planned or refused by one line
+	MAD_RAY_FUZZ=10000 $(BIN)/python -m pytest tests/config/test_fuzz.py -s --timeout=7200
+
 lint: $(VENV)/.installed-dev ## format check, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -62,6 +75,7 @@ bench: $(VENV)/.installed-dev ## print the benchmarks' ratios
 	$(BIN)/python benchmarks/boundary.py
 	$(BIN)/python benchmarks/families.py
 	$(BIN)/python benchmarks/samplers.py
+	$(BIN)/python benchmarks/status.py
 
 clean: ## remove the environment and what runs left
 	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache

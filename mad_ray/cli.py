@@ -16,6 +16,8 @@ EPILOG = """examples:
 
 exit codes: 0 done, 1 a trajectory failed (its reason is printed), 2 bad input or an unusable store."""
 
+MAX_LINE = 2000
+
 
 class _Parser(argparse.ArgumentParser):
     """Tells a bad command line as every other bad input is told: one line, exit code 2."""
@@ -63,6 +65,28 @@ def build_parser() -> argparse.ArgumentParser:
     plan.add_argument(
         "--calibrate", action="store_true", help="predict the time from some seconds of each kind of work, done here"
     )
+    submit = _config_command(
+        commands,
+        "submit",
+        "compute a study on a running Ray cluster; the same command joins or resumes it",
+        "Validates the config here, sends it (and modules of your own) to the cluster as a job, and follows it: exits "
+        "with the study's code. Ctrl-C stops following, not the study. A cluster runs one job for a study "
+        "and its store: who submits it again joins it, or resumes it once it has ended. Secrets are never "
+        "sent.",
+        "mad-ray submit configs/cluster/fig6_ddpm.yaml --address http://127.0.0.1:8265 --set run.store=s3://bucket/mad",
+    )
+    submit.add_argument(
+        "--address", metavar="URL", help="the cluster's dashboard, http://HOST:8265 (default: RAY_API_SERVER_ADDRESS)"
+    )
+    submit.add_argument(
+        "--no-wait", dest="wait", action="store_false", help="return at once rather than follow it to its end"
+    )
+    submit.add_argument(
+        "--shared", action="store_true", help="local folders are mounted at the same place on every node"
+    )
+    submit.add_argument(
+        "--ship-source", action="store_true", help="send this mad_ray's source, where the cluster has none or another"
+    )
     _target_command(
         commands,
         "status",
@@ -89,12 +113,33 @@ def build_parser() -> argparse.ArgumentParser:
         commands,
         "gc",
         "delete what dead attempts left in the store",
-        "Deletes objects that no manifest names, once older than the grace period. Safe beside a running study as "
-        "long as no generation takes longer than the grace period.",
+        "Deletes objects that no manifest names, once older than the grace period. Safe beside a running study: an "
+        "attempt that was silent for longer than the grace period starts over. With --keep-samples it also retires "
+        "samples that no generation to come needs; their models stay, and draw them again.",
         "mad-ray gc configs/quickstart.yaml --dry-run --grace-s 3600",
     )
     gc.add_argument("--grace-s", type=float, default=86_400.0, help="seconds to leave young objects alone (86400)")
+    gc.add_argument(
+        "--keep-samples",
+        metavar="K",
+        help="retire samples: keep those of every K-th generation and the last (K: a number), or `last` only",
+    )
     gc.add_argument("--dry-run", action="store_true", help="say what would be deleted, delete nothing")
+    trace = _command(
+        commands,
+        "trace",
+        "from which model, generation and data a sample came; draws it again",
+        "SAMPLE is COHORT:SEED:GENERATION:INDEX, or FILE.parquet:ROW of a shard copied from the store. Prints where it "
+        "came from, draws it again from its model, and compares: exit code 0 if it is the same bit for bit, 1 if not.",
+        "mad-ray trace 0123456789abcdef:0:3:17 --store runs/store --output sample.png",
+    )
+    trace.add_argument("sample", metavar="SAMPLE", help="COHORT:SEED:GENERATION:INDEX, or FILE.parquet:ROW")
+    trace.add_argument(
+        "config", metavar="CONFIG", nargs="?", help="the study's YAML file: where its store and data lie"
+    )
+    trace.add_argument("--store", help="the store: a folder or s3://bucket/prefix (default: the config's)")
+    trace.add_argument("--output", metavar="FILE", help="write the sample there: .png (images), .npy or .json")
+    _add_set(trace)
     advise = _target_command(
         commands,
         "advise",
@@ -119,6 +164,22 @@ def build_parser() -> argparse.ArgumentParser:
         "mad-ray doctor --store s3://bucket/prefix",
     )
     doctor.add_argument("--store", help="a store to probe: a folder or s3://bucket/prefix (default: none)")
+    drain = _command(
+        commands,
+        "drain-on-notice",
+        "beside a spot node: tell Ray when the cloud takes the machine away",
+        "Asks the cloud's metadata service for a notice, and drains this machine's Ray node when there is one: trials "
+        "and fits there save their state at once and go on elsewhere. Runs until then. With --now it drains at once, "
+        "as a preStop hook on Kubernetes does.",
+        "mad-ray drain-on-notice --cloud aws",
+    )
+    drain.add_argument("--cloud", choices=("aws", "gcp"), help="whose notice to wait for")
+    drain.add_argument("--metadata-url", metavar="URL", help="its metadata service (default: the cloud's own address)")
+    drain.add_argument("--every-s", type=float, default=2.0, help="seconds between two questions (2)")
+    drain.add_argument("--now", action="store_true", help="the machine is being taken away already")
+    drain.add_argument("--deadline-s", type=float, default=120.0, help="with --now: seconds until it ends (120)")
+    drain.add_argument("--address", metavar="HOST:PORT", default="", help="the Ray cluster (default: this machine's)")
+    drain.add_argument("--node-id", default="", help="the Ray node to drain (default: this machine's)")
     _command(
         commands,
         "schema",
@@ -144,11 +205,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 2
         return _dispatch(args)
     except MadError as error:
-        print(f"mad-ray: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"mad-ray: {_one_line(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("mad-ray: interrupted; what is committed is kept, and the same command goes on", file=sys.stderr)
         return 130
+
+
+def _one_line(message: str) -> str:
+    """In the terminal's own letters, and no longer than anybody reads: a message may quote whatever a config holds."""
+    line = " ".join(message.split())
+    line = line if len(line) <= MAX_LINE else f"{line[: MAX_LINE // 2]} ... {line[-MAX_LINE // 2 :]}"
+    return line.encode(sys.stderr.encoding or "utf-8", "backslashreplace").decode(sys.stderr.encoding or "utf-8")
 
 
 def _dispatch(args: argparse.Namespace) -> int:
@@ -161,10 +229,24 @@ def _dispatch(args: argparse.Namespace) -> int:
         from mad_ray.commands.plan import plan
 
         return plan(args.config, args.set, args.calibrate)
+    if args.command == "submit":
+        from mad_ray.commands.submit import Options, address_of, submit
+
+        options = Options(address_of(args.address), shared=args.shared, ship=args.ship_source, wait=args.wait)
+        return submit(args.config, args.set, options)
+    if args.command == "trace":
+        from mad_ray.commands.trace import trace
+
+        return trace(args.sample, args.config, args.set, args.store, args.output)
     if args.command == "doctor":
         from mad_ray.commands.doctor import doctor
 
         return doctor(args.store)
+    if args.command == "drain-on-notice":
+        from mad_ray.commands.notice import NoticeOptions, drain_on_notice
+
+        waits = (args.cloud, args.metadata_url, args.every_s, args.now, args.deadline_s)
+        return drain_on_notice(NoticeOptions(*waits, args.address, args.node_id))
     if args.command == "schema":
         import json
 
@@ -198,7 +280,9 @@ def _dispatch_reading(args: argparse.Namespace) -> int:
         return 0
     from mad_ray.commands.upkeep import gc, verify
 
-    return verify(store, name) if args.command == "verify" else gc(store, name, args.grace_s, args.dry_run)
+    if args.command == "verify":
+        return verify(store, name)
+    return gc(store, name, args.grace_s, args.dry_run, args.keep_samples)
 
 
 def _command(

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +14,10 @@ from mad_ray.core.manifest import Manifest
 from mad_ray.core.stopping import Judgement, Limit, is_checkpoint
 from mad_ray.core.values import MetricRow, decode_rows
 from mad_ray.ledger.chain import Chain
+from mad_ray.ledger.parallel import in_parallel
 from mad_ray.ledger.store import Store
-from mad_ray.ledger.studies import read_failure
+from mad_ray.ledger.studies import read_failures
 
-READERS = 8
 NAN = float("nan")
 
 
@@ -48,12 +47,12 @@ class CellRecord:
 
 def read_cells(store: Store, study: str, cases: Sequence[Mapping[str, Any]], limit: Limit) -> list[CellRecord]:
     """The cells among a study's cases, in their order. Reads in parallel: far stores answer slowly."""
+    failures = read_failures(store, study)
     cells = [case for case in cases if "point" in case]
-    with ThreadPoolExecutor(READERS) as pool:
-        return list(pool.map(lambda case: _read_cell(store, study, case, limit), cells))
+    return in_parallel(lambda case: _read_cell(store, case, limit, failures), cells)
 
 
-def _read_cell(store: Store, study: str, case: Mapping[str, Any], limit: Limit) -> CellRecord:
+def _read_cell(store: Store, case: Mapping[str, Any], limit: Limit, failures: Mapping[str, str]) -> CellRecord:
     loop = Loop(**case["identity"]["loop"])
     chains = [Chain(store, cohort["id"]) for cohort in case["cohorts"]]
     histories = [chain.history() for chain in chains]
@@ -66,7 +65,7 @@ def _read_cell(store: Store, study: str, case: Mapping[str, Any], limit: Limit) 
         seeds = [seed for cohort in case["cohorts"] for seed in cohort["seeds"]]
         judgement = judge_rows(rows, seeds, loop, limit)
     is_done = judgement is not None and _is_done(case, last, judgement, limit)
-    reasons = [] if is_done else [read_failure(store, study, cohort["id"]) for cohort in case["cohorts"]]
+    reasons = [] if is_done else [failures.get(cohort["id"]) for cohort in case["cohorts"]]
     return CellRecord(
         case["case"],
         tuple(case["point"]),

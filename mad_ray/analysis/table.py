@@ -1,7 +1,8 @@
 """From a store to a StudyResult: ledgers -> one long table, floors, sample strips, durations. Needs no config."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ from mad_ray.core.sealed import unseal
 from mad_ray.core.values import decode_rows
 from mad_ray.ledger.beside import read_beside
 from mad_ray.ledger.chain import Chain, blob_key, read_checked
-from mad_ray.ledger.shards import decode_shard
+from mad_ray.ledger.parallel import in_parallel
+from mad_ray.ledger.retention import first_samples
 from mad_ray.ledger.store import Store
-from mad_ray.ledger.studies import read_failure, read_study
+from mad_ray.ledger.studies import read_failures, read_study
 from mad_ray.ledger.tensors import decode_tensors
 
 STRIP_IMAGES = 20
@@ -25,15 +27,16 @@ STRIP_IMAGES = 20
 
 def read_result(store: Store, name: str) -> StudyResult:
     """All that a study has committed so far. Missing if there is no such study, Corrupt if its ledgers are damaged."""
-    document = read_study(store, name)
+    document, failures = read_study(store, name), read_failures(store, name)
     rows: list[dict[str, Any]] = []
     floors: list[dict[str, Any]] = []
     cases: list[CaseInfo] = []
     manifests: list[Manifest] = []
     for case in document["cases"]:
-        found = [(c["id"], _history(store, c["id"], case["n_generations"])) for c in case["cohorts"]]
-        for cohort, history in found:
-            rows += list(_rows(store, case["case"], cohort, history, case["n_generations"]))
+        of_case = in_parallel(partial(_read_cohort, store, case), [c["id"] for c in case["cohorts"]])
+        found = [(cohort, history) for cohort, history, _ in of_case]
+        for _, history, values in of_case:
+            rows += values
             manifests += history
         reference = _reference(store, case["reference"])
         floors += [
@@ -41,7 +44,7 @@ def read_result(store: Store, name: str) -> StudyResult:
             for metric, value in reference.get("floors", {}).items()
             if value is not None
         ]
-        cases.append(_case(store, name, case, found))
+        cases.append(_case(store, case, found, failures))
     return StudyResult(
         name=name,
         identity={"title": document["title"], "study": document["study"]},
@@ -50,6 +53,12 @@ def read_result(store: Store, name: str) -> StudyResult:
         cases=cases,
         provenance=provenance_of(manifests),
     )
+
+
+def _read_cohort(store: Store, case: dict[str, Any], cohort: str) -> tuple[str, list[Manifest], list[dict[str, Any]]]:
+    """(cohort, its manifests, its rows of the table)."""
+    history = _history(store, cohort, case["n_generations"])
+    return cohort, history, list(_rows(store, case["case"], cohort, history, case["n_generations"]))
 
 
 def _history(store: Store, cohort: str, n_generations: int) -> list[Manifest]:
@@ -71,10 +80,12 @@ def _reference(store: Store, key: str) -> dict[str, Any]:
         return {}
 
 
-def _case(store: Store, study: str, case: dict[str, Any], found: list[tuple[str, list[Manifest]]]) -> CaseInfo:
+def _case(
+    store: Store, case: dict[str, Any], found: list[tuple[str, list[Manifest]]], failures: Mapping[str, str]
+) -> CaseInfo:
     n = case["n_generations"]
     seeds = {c["id"]: len(c["seeds"]) for c in case["cohorts"]}
-    failures = [reason for cohort, _ in found if (reason := read_failure(store, study, cohort))]
+    stopped = [failures[cohort] for cohort, h in found if cohort in failures and not (h and h[-1].last >= n)]
     seconds: defaultdict[str, float] = defaultdict(float)
     for _, history in found:
         for manifest in history:
@@ -90,7 +101,7 @@ def _case(store: Store, study: str, case: dict[str, Any], found: list[tuple[str,
         n_generations=n,
         n_seeds=sum(seeds.values()),
         n_done=sum(min(h[-1].last, n) * seeds[cohort] for cohort, h in found if h),
-        failure="; ".join(failures) or None,
+        failure="; ".join(stopped) or None,
         strips=_strips(store, histories, seeds_of),
         real_strip=_beside(store, case["reference"], reference, "strip"),
         snapshots=_snapshots(store, histories, seeds_of),
@@ -107,10 +118,10 @@ def _strips(store: Store, histories: list[list[Manifest]], seeds: list[list[int]
     for history, of in zip(histories, seeds, strict=True):
         first = [(manifest, shard) for manifest in history for shard in manifest.shards if shard.start == 0]
         for manifest, shard in first:
-            samples, _ = decode_shard(read_checked(store, blob_key(manifest, shard.blob), shard.blob))
-            if samples.x.dtype == np.uint8 and len(samples.event) == 3:
+            x = first_samples(store, manifest, shard)
+            if x.dtype == np.uint8 and x.ndim == 5:
                 for b, seed in enumerate(of):
-                    strips.setdefault(seed, {})[shard.generation] = samples.x[b, :STRIP_IMAGES]
+                    strips.setdefault(seed, {})[shard.generation] = x[b, :STRIP_IMAGES]
     return strips
 
 
@@ -139,9 +150,9 @@ def _shard_snapshots(store: Store, manifest: Manifest) -> dict[int, np.ndarray]:
     found = {}
     for shard in manifest.shards:
         if shard.start == 0 and shard.generation in wanted:
-            samples, _ = decode_shard(read_checked(store, blob_key(manifest, shard.blob), shard.blob))
-            if samples.event == (2,):
-                found[shard.generation] = samples.x
+            x = first_samples(store, manifest, shard)
+            if x.shape[2:] == (2,):
+                found[shard.generation] = x
     return found
 
 

@@ -7,8 +7,7 @@ import numpy as np
 from mad_ray.core.manifest import Manifest
 from mad_ray.core.spelling import Spelling
 from mad_ray.ledger.beside import read_beside
-from mad_ray.ledger.chain import blob_key, read_checked
-from mad_ray.ledger.shards import decode_shard
+from mad_ray.ledger.retention import first_samples
 from mad_ray.ledger.store import Store
 
 N_TEXTS = 3
@@ -33,9 +32,9 @@ def read_texts(
     found: dict[int, dict[int, Texts]] = {}
     for history, of in zip(histories, seeds, strict=True):
         for manifest, shard in [(m, shard) for m in history for shard in m.shards if shard.start == 0]:
-            samples, _ = decode_shard(read_checked(store, blob_key(manifest, shard.blob), shard.blob))
+            x = first_samples(store, manifest, shard)
             for b, seed in enumerate(of):
-                found.setdefault(seed, {})[shard.generation] = written(spelling, samples.x[b])
+                found.setdefault(seed, {})[shard.generation] = written(spelling, x[b])
     return real, found
 
 

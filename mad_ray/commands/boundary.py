@@ -5,13 +5,14 @@ from functools import cached_property
 from mad_ray.analysis.cells import NAN, read_baseline, read_cells, value_of
 from mad_ray.analysis.levels import asked_of, level_set_of, place_of, told
 from mad_ray.analysis.phase_table import cells_frame
+from mad_ray.commands.driver import Driver
 from mad_ray.commands.screen_cells import CellScreen
 from mad_ray.commands.session import Session, describe_cases
 from mad_ray.config.phase import Phase
 from mad_ray.core.cells import Point
 from mad_ray.core.trajectory import Cohort
-from mad_ray.engine.plan import plan_cohorts, progress_of
-from mad_ray.ledger.studies import read_failure, read_rounds, record_round
+from mad_ray.engine.plan import plan_cohorts
+from mad_ray.ledger.studies import read_failures, read_rounds, record_round
 
 
 class BoundaryRounds:
@@ -20,12 +21,15 @@ class BoundaryRounds:
     A round that is in the store is asked for again as it stands there, so that a search goes on as it began.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, driver: Driver) -> None:
         assert session.phase is not None
         self.session = session
+        self.driver = driver
         self.phase: Phase = session.phase
         self.cohorts: list[Cohort] = list(session.cohorts)
         """All that was asked for so far."""
+        self.points: dict[str, Point] = {}
+        """Case -> its place on the map, of the cells among them."""
         self.screen = CellScreen(self.cohorts)
         self._recorded = list(read_rounds(session.store, session.name))
         self._search = level_set_of(session.document["map"])
@@ -53,12 +57,15 @@ class BoundaryRounds:
         return bool(found)
 
     def _unfinished(self) -> list[Cohort]:
-        store, name = self.session.store, self.session.name
-        finished = [cohort.id for cohort in self._asked if progress_of(cohort, store).is_finished]
-        self.screen.finished(finished)
-        rest = [cohort for cohort in self._asked if cohort.id not in finished]
-        first_time = self._was_asked != self._round
-        return [cohort for cohort in rest if first_time or read_failure(store, name, cohort.id) is None]
+        rest = self.driver.unfinished(self._asked)
+        waiting = {cohort.id for cohort in rest}
+        self.screen.finished([cohort.id for cohort in self._asked if cohort.id not in waiting])
+        if not rest:
+            self.driver.keep_index()
+        if self._was_asked != self._round:
+            return rest
+        failed = read_failures(self.session.store, self.session.name)
+        return [cohort for cohort in rest if cohort.id not in failed]
 
     def _tell(self) -> None:
         """The values of the round's cells; one that failed, or has no value, is told as such, or it would be asked for
@@ -95,4 +102,6 @@ class BoundaryRounds:
 
     def _cells(self, points: list[Point]) -> tuple[list[Cohort], list]:
         cohorts = plan_cohorts([trajectory for point in points for trajectory in self.phase.trajectories(point)])
-        return cohorts, describe_cases(cohorts, {self.phase.label(point): point for point in points})
+        named = {self.phase.label(point): point for point in points}
+        self.points |= named
+        return cohorts, describe_cases(cohorts, named)

@@ -10,8 +10,9 @@ from mad_ray.config.phase import Phase
 from mad_ray.core.loop import describe
 from mad_ray.core.trajectory import Cohort
 from mad_ray.engine.generation import n_published
-from mad_ray.engine.plan import Progress, pack_cohorts, progress_of
+from mad_ray.engine.plan import Progress, pack_cohorts, progress_of_all
 from mad_ray.engine.threads import fix_threads
+from mad_ray.ledger.index import read_index
 
 
 def plan(config: str, overrides: Sequence[str], calibrate: bool = False) -> int:
@@ -20,7 +21,7 @@ def plan(config: str, overrides: Sequence[str], calibrate: bool = False) -> int:
     calibrate: try some seconds of each kind of work in this process, for an estimate of the time; else starts nothing.
     """
     session = open_session(config, overrides)
-    found = {cohort.id: progress_of(cohort, session.store) for cohort in session.cohorts}
+    found = progress_of_all(session.cohorts, session.store, read_index(session.store, session.name))
     print(f"study {session.name} on {session.store.url}")
     if session.config.study.title:
         print(session.config.study.title)

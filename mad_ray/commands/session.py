@@ -14,7 +14,7 @@ from mad_ray.core.fingerprint import Json
 from mad_ray.core.loop import describe
 from mad_ray.core.trajectory import Cohort, Trajectory
 from mad_ray.engine.plan import plan_cohorts
-from mad_ray.engine.reference import reference_key
+from mad_ray.engine.reference import reference_key, rests_on
 from mad_ray.ledger.open import open_store
 from mad_ray.ledger.store import Store
 
@@ -39,6 +39,14 @@ class Session:
     def output(self) -> Path:
         """Where the report and Tune's logs go."""
         return Path(self.config.run.output_of(self.name))
+
+    @property
+    def heads(self) -> list[Trajectory]:
+        """One trajectory of each cohort; of a boundary those of its corners too, whose cells are not asked for yet."""
+        heads = [cohort.head for cohort in self.cohorts]
+        if self.phase is not None and self.phase.kind == "boundary":
+            heads += [self.phase.trajectories(corner)[0] for corner in self.phase.corners()]
+        return heads
 
     @cached_property
     def document(self) -> dict[str, Json]:
@@ -115,6 +123,7 @@ def _describe_case(cohort: Cohort, points: Mapping[str, Point]) -> dict[str, Any
         "n_generations": cohort.n_generations,
         "identity": head.identity(),
         "reference": reference_key(head.data, head.metrics),
+        "rests_on": rests_on(head.data, head.metrics),
         "cohorts": [],
     }
     if cohort.case in points:

@@ -37,6 +37,7 @@ def make_data(block: Any, path: str) -> Any:
 
 def make_family(block: Any, path: str) -> Any:
     """A model family from `ddpm` or {name: ddpm, ...}, or of the user's own: `my_package.module:MyFamily`."""
+    _require_block(block, path)
     reference = block if isinstance(block, str) else block.get("name")
     if not (isinstance(reference, str) and ":" in reference):
         return _named(block, FAMILIES, path)
@@ -71,10 +72,19 @@ def loop_of(block: Any, path: str) -> Loop:
 
 
 def _named(block: Any, known: dict[str, type], path: str) -> Any:
+    _require_block(block, path)
     settings = {"name": block} if isinstance(block, str) else dict(block)
     name = settings.pop("name", None)
     if name is None:
         raise InvalidInput(f"{path}.name is missing; one of {', '.join(sorted(known))}")
+    if not isinstance(name, str):
+        raise InvalidInput(f"{path}.name={name!r}: expected text, one of {', '.join(sorted(known))}")
     if name not in known:
         raise InvalidInput(str(unknown(f"{path}.name={name}", str(name), known)).replace("unknown key", "unknown name"))
     return validate(known[name], settings, path)
+
+
+def _require_block(block: Any, path: str) -> None:
+    """A grid may put anything there."""
+    if not isinstance(block, (str, dict)):
+        raise InvalidInput(f"{path}={block!r}: expected a name, or a mapping with name and settings")

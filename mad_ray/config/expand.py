@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mad_ray.config.blocks import loop_of, make_data, make_family, make_metrics
+from mad_ray.config.limits import require_feasible
 from mad_ray.config.load import merge
 from mad_ray.config.model import Config, RandomSearch, StudySettings
 from mad_ray.config.validate import unknown
@@ -34,7 +35,7 @@ def expand(config: Config) -> list[Trajectory]:
     for label, over, path in _cases(study):
         base = {name: getattr(study, name) for name in VARIABLE}
         resolved = merge(as_mappings(base), as_mappings(over))
-        found += _trajectories(label, resolved, path, config.run.workers)
+        found += _trajectories(label, resolved, path, config.run.most_workers)
     return found
 
 
@@ -57,6 +58,8 @@ def _points(study: StudySettings) -> list[dict[str, Any]]:
         check_path(name, "study.grid")
         if not values:
             raise InvalidInput(f"study.grid.{name}: no values; give at least one")
+    n_random = 1 if study.random is None else study.random.n
+    require_feasible(math.prod(map(len, study.grid.values())) * n_random, "study.grid: combinations x random points")
     grid = [dict(zip(study.grid, values, strict=True)) for values in itertools.product(*study.grid.values())]
     if study.random is None:
         return grid
@@ -117,6 +120,7 @@ def counts(resolved: dict[str, Any], path: str) -> tuple[int, tuple[int, ...]]:
     if type(n) is not int or n < 1:
         raise InvalidInput(f"{path}.n_generations={n!r}: expected an integer, at least 1")
     if type(seeds) is int and seeds >= 1:
+        require_feasible(seeds, f"{path}.seeds")
         return n, tuple(range(seeds))
     if isinstance(seeds, (list, tuple)) and seeds and all(type(s) is int and 0 <= s < 2**63 for s in seeds):
         if len(set(seeds)) == len(seeds):

@@ -1,10 +1,11 @@
 """The config's own fields: what the blocks study: and run: may say."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from mad_ray.config.validate import validate
+from mad_ray.core.errors import InvalidInput
 
 _STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True, strict=True, frozen=True)
 
@@ -134,6 +135,40 @@ class StudySettings(BaseModel):
     """Kind boundary: how it is searched."""
 
 
+class WorkersRange(BaseModel):
+    """Workers of an elastic fit: as many as there is room for, within these bounds."""
+
+    model_config = _STRICT
+
+    min: int = Field(ge=1)
+    """A fit starts with so many, if there is no room for more."""
+    max: int = Field(ge=1)
+    """And never has more than these."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "WorkersRange":
+        if self.min > self.max:
+            raise InvalidInput(f"run.workers.min={self.min} exceeds run.workers.max={self.max}; swap or correct them")
+        return self
+
+
+# One of the two is tried, so that what is wrong is told of the one that was meant.
+Workers = Annotated[
+    Annotated[int, Field(ge=0), Tag("number")] | Annotated[WorkersRange, Tag("range")],
+    Discriminator(lambda value: "range" if isinstance(value, (dict, WorkersRange)) else "number"),
+]
+
+
+class RetentionSettings(BaseModel):
+    """Which samples stay in the store once no generation to come needs them. Models and metrics always do."""
+
+    model_config = _STRICT
+
+    samples: Literal["all", "last"] | Annotated[int, Field(ge=1)] = "all"
+    """all; or k: those of every k-th generation, and of the last; or last: of the last only. The models of all
+    generations stay, and draw the others again."""
+
+
 class RunSettings(BaseModel):
     """Where and how it is computed: never part of a result's identity."""
 
@@ -147,14 +182,18 @@ class RunSettings(BaseModel):
     """ray: trials through Ray Tune. local: in this process, one trajectory after another."""
     max_concurrent: int = Field(2, ge=1)
     """Trials at once."""
-    workers: int = Field(0, ge=0)
-    """Ray Train workers of a fit; 0 fits where the trial runs."""
+    workers: Workers = 0
+    """Ray Train workers of a fit; 0 fits where the trial runs. {min: 1, max: 4}: as many of them as there is room for,
+    more or fewer while nodes come and go."""
     samplers: int = Field(1, ge=1)
     """Samplers that each trial has at once."""
     sampler_actors: bool = False
     """Sample in Ray Data actors rather than in tasks: slower to start, and they keep a large model loaded."""
     memory: int = Field(4096, ge=1)
     """MiB of a training set D^t that a fit keeps in memory; a larger one lies in a temporary file (in TMPDIR)."""
+    trial_memory: int = Field(0, ge=0)
+    """MiB that a trial's process, and each of its Train workers, may allocate beyond what it starts with; Ray places
+    them by it. A trajectory that needs more fails by itself, and the others go on. 0: no limit."""
     threads: int = Field(1, ge=1)
     """Threads per process."""
     cpus: float = Field(1, gt=0)
@@ -163,12 +202,31 @@ class RunSettings(BaseModel):
     """GPUs that a trial reserves, or each of its Train workers where there are any."""
     logical_cpus: int = Field(8, ge=2)
     """CPUs that a Ray started here pretends to have: waiting stages hold some without using them."""
+    max_cpus: float = Field(0, ge=0)
+    """CPUs that an autoscaling cluster grows to by itself: trials may wait for nodes that are not there yet. 0: it
+    stays as it is."""
+    max_gpus: float = Field(0, ge=0)
+    """GPUs that an autoscaling cluster grows to by itself."""
     retries: int = Field(3, ge=0)
-    """Restarts of a trial whose process died."""
+    """Restarts of a trial whose process died, in a row: counted anew once it has come further (a commit, or a
+    checkpoint of its fit)."""
     checkpoint_s: float = Field(60.0, ge=0)
     """Seconds after which a network's fit saves its progress to the store; 0: not by time."""
     checkpoint_steps: int = Field(0, ge=0)
     """Optimiser steps after which a network's fit saves its progress; 0: not by steps."""
+
+    @property
+    def most_workers(self) -> int:
+        """Workers of a fit where there is room for all."""
+        return self.workers if isinstance(self.workers, int) else self.workers.max
+
+    @property
+    def fewest_workers(self) -> int:
+        """Workers without which no fit starts."""
+        return self.workers if isinstance(self.workers, int) else self.workers.min
+
+    retention: RetentionSettings = RetentionSettings.model_validate({})
+    """Which samples stay in the store."""
 
     def output_of(self, study: str) -> str:
         """The output folder of the study of that name."""

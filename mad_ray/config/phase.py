@@ -7,6 +7,7 @@ from typing import Any
 
 from mad_ray.config.blocks import loop_of, make_data, make_family, make_metrics
 from mad_ray.config.expand import VARIABLE, as_mappings, check_path, check_trajectory, counts, nested, value_text
+from mad_ray.config.limits import MAX_VALUES, require_feasible
 from mad_ray.config.load import merge
 from mad_ray.config.model import AxisSettings, BaselineSettings, Config
 from mad_ray.config.validate import validate
@@ -68,6 +69,8 @@ class Phase:
         self._check_axes()
 
     def _check_axes(self) -> None:
+        n_cells = math.prod(len(found.values) for found in (self.x, self.y, self.panel) if found)
+        require_feasible(n_cells if self.kind == "grid" else 1, "study.map: cells")
         named = [found.field for found in (self.x, self.y, self.panel) if found]
         if len(set(named)) < len(named):
             raise InvalidInput(f"study.map: {named} name one field twice; give each axis its own")
@@ -143,6 +146,7 @@ class Phase:
         if self.value == "limit":
             return []
         settings = self.config.study.baseline or BaselineSettings.model_validate({})
+        require_feasible(settings.seeds, "study.baseline.seeds")
         resolved, found, refusals = self._resolved({}), [], []
         for n in self.baseline_n(settings):
             loop = Loop(n_initial=n, n_fixed=n)
@@ -202,7 +206,7 @@ class Phase:
         until = self.limit if is_cell else None
         n, seeds = n_and_seeds
         found = [Trajectory(data, family, loop, metrics, n, seed, label, until) for seed in seeds]
-        check_trajectory(found[0], label, self.config.run.workers)
+        check_trajectory(found[0], label, self.config.run.most_workers)
         if self.limit.metric not in (*metrics.of_samples, *metrics.of_model(getattr(family, "measures", ()))):
             raise InvalidInput(f"study.limit.metric={self.limit.metric} is not measured; add it to metrics.names")
         return found
@@ -256,6 +260,7 @@ def _spaced(numbers: tuple[float, ...], path: str, is_log: bool) -> tuple[float,
     low, high, n = numbers
     if n != int(n) or n < 2:
         raise InvalidInput(f"{path}={list(numbers)}: how many is {n:g}; expected a whole number, at least 2")
+    require_feasible(int(n), path, MAX_VALUES)
     shares = [i / (int(n) - 1) for i in range(int(n))]
     if is_log:
         values = [math.exp(math.log(low) + share * (math.log(high) - math.log(low))) for share in shares]

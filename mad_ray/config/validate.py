@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import math
 import re
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -31,6 +32,7 @@ def validate(kind: type[T], value: Any, path: str) -> T:
             f"{path or 'config'}: not plain settings ({error}); use text keys, and no circles"
         ) from error
     try:
+        _require_finite(value, path)
         return adapter_of(kind).validate_json(text)
     except ValidationError as error:
         raise InvalidInput(_line(kind, error, path, json.loads(text))) from None
@@ -49,6 +51,17 @@ def unknown(path: str, key: str, known: Iterable[str]) -> InvalidInput:
     near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else "remove it"
     return InvalidInput(f"{path}: unknown key; {hint} (known here: {', '.join(names) or 'no settings'})")
+
+
+def _require_finite(value: Any, path: str) -> None:
+    """No setting is infinite, no number at all, or beyond what a machine counts with: loops of such have no end."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidInput(f"{path or 'config'}={value}: expected a finite number")
+    if isinstance(value, int) and not -(2**64) < value < 2**64:
+        raise InvalidInput(f"{path or 'config'}: a whole number of more than 64 bits; expected a smaller one")
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
+    for key, part in parts:
+        _require_finite(part, f"{path}.{key}" if path else str(key))
 
 
 def _line(kind: Any, error: ValidationError, path: str, value: Any) -> str:

@@ -39,6 +39,12 @@ class Corrupt(StoreError):
     """An object's bytes are not those that were committed."""
 
 
+class Preempted(MadError):
+    """The node that works here is about to be taken away; what is saved goes on elsewhere."""
+
+    exit_code = 1
+
+
 class TrajectoryFailed(MadError):
     """A trajectory cannot go on; the others can."""
 

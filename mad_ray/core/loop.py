@@ -9,6 +9,8 @@ from typing import Any
 from mad_ray.core.errors import InvalidInput
 from mad_ray.core.settings import STRICT
 
+MAX_MEMORY = 1_000_000
+
 
 @dataclass(frozen=True)
 class Slice:
@@ -62,6 +64,7 @@ class Loop:
             f"loop.bias={self.bias} is outside [0, 1]; lambda = 1 is unbiased, 0 samples the modes only",
         )
         _require(self.memory >= 1, f"loop.memory={self.memory}; K is at least 1 (the previous generation)")
+        _require(self.memory <= MAX_MEMORY, f"loop.memory={self.memory}; K is at most {MAX_MEMORY:,} generations")
         _require(
             self.memory == 1 or not self.accumulate,
             f"loop.memory={self.memory} with accumulate: accumulate keeps every generation anyway; drop one of them",

@@ -92,8 +92,18 @@ class Cached:
 
     def open(self) -> tuple[np.ndarray, np.ndarray]:
         """(x [n, *event], label [n]); x is mapped memory, of which only those rows are read that are asked for."""
-        x = np.load(self.folder / "x.npy", mmap_mode="r")
-        return x.view(np.ndarray), np.load(self.folder / "label.npy")
+        try:
+            x = np.load(self.folder / "x.npy", mmap_mode="r", allow_pickle=False)
+            label = np.load(self.folder / "label.npy", allow_pickle=False)
+            if x.shape != (self.source.n_decoded, *self.source.event.shape) or x.dtype != self.source.event.dtype:
+                raise ValueError(f"{x.dtype} {list(x.shape)}")
+        except (OSError, ValueError, EOFError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InvalidInput(
+                f"{self.folder}: these decoded images cannot be read ({reason}); remove the folder, and they are made "
+                "again"
+            ) from error
+        return x.view(np.ndarray), label
 
     def write(self, parts: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
         """Keep the parts (x, label), in order. Visible as a whole, and only then; whoever was first is kept."""

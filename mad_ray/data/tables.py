@@ -107,8 +107,16 @@ def _image_column(schema: pa.Schema, reading: Reading) -> str:
 
 def _holds_bytes(kind: pa.DataType) -> bool:
     if pa.types.is_struct(kind):
-        return kind.get_field_index("bytes") >= 0 and _holds_bytes(kind.field("bytes").type)
+        # Of any other kind the fields beside are none of ours: where Ray Data is loaded, some unpickle what they hold.
+        is_plain = all(_is_plain(kind.field(i).type) for i in range(kind.num_fields))
+        return is_plain and kind.get_field_index("bytes") >= 0 and _holds_bytes(kind.field("bytes").type)
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    """Numbers, text and bytes."""
+    texts = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return texts or pa.types.is_primitive(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
 def _label_column(schema: pa.Schema, reading: Reading) -> str:

@@ -49,12 +49,12 @@ class StoredCheckpoints:
         self._saved_s = time.monotonic()
         try:
             data = self.store.get(self.key)
-            if hashlib.sha256(data[_SEAL:]).digest() != data[:_SEAL]:
+            if self._seal(data[_SEAL:]) != data[:_SEAL]:
                 return None
             state = decode_tensors(data[_SEAL:])
-        except (Missing, Corrupt):
+            self.n_resumed = int(state["n_done"])
+        except (Missing, Corrupt, KeyError):
             return None
-        self.n_resumed = int(state["n_done"])
         return state
 
     def is_due(self, n_done: int) -> bool:
@@ -66,8 +66,12 @@ class StoredCheckpoints:
     def save(self, n_done: int, state: State) -> None:
         """Written whole or not at all; a slower attempt at the same fit can only put an earlier state there."""
         data = encode_tensors(state)
-        self.store.put(self.key, hashlib.sha256(data).digest() + data)
+        self.store.put(self.key, self._seal(data) + data)
         self._saved_s = time.monotonic()
+
+    def _seal(self, data: bytes) -> bytes:
+        """Over the key too: another fit's state is whole in itself, and would be taken up unseen."""
+        return hashlib.sha256(self.key.encode() + b"\0" + data).digest()
 
     def clear(self) -> None:
         """The generation is committed; nobody will ask again."""

@@ -93,7 +93,8 @@ def _index(source: Decodable, results: Sequence[PartResult]) -> dict[str, Json]:
 def _read_index(store: Store, source: Decodable) -> dict[str, Any] | None:
     key = _index_key(source)
     try:
-        return unseal(store.get(key), key)
+        parts = [f"part {i}" for i in range(len(bounds_of(source)))]
+        return unseal(store.get(key), key, expected={"dataset": source.dataset}, needs=parts)
     except Missing:
         return None
 
@@ -102,6 +103,11 @@ def _stored(store: Store, source: Decodable, index: dict[str, Any]) -> Iterator[
     for i in range(len(bounds_of(source))):
         tensors = read_beside(store, _index_key(source), index[f"part {i}"])
         yield tensors["x"], tensors["label"]
+
+
+def dataset_key(source: Any) -> str | None:
+    """Where the decoded rows of a source are described in the store; None for sources that are not decoded."""
+    return _index_key(source) if is_decodable(source) else None
 
 
 def _index_key(source: Decodable) -> str:

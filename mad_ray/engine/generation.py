@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mad_ray.core.errors import Missing, TrajectoryFailed
 from mad_ray.core.loop import compose
 from mad_ray.core.manifest import Blob, Manifest, Shard
 from mad_ray.core.samples import Samples
@@ -23,11 +24,13 @@ from mad_ray.engine.runtime import FitJob, Report, Runtime, silent
 from mad_ray.engine.settle import is_settled
 from mad_ray.engine.stream import TrainingSet
 from mad_ray.families.family import Model
+from mad_ray.ledger.fate import Buried, is_buried
 from mad_ray.ledger.ledger import Ledger
 from mad_ray.ledger.tensors import encode_tensors
 
 FIRST_SPAN = 16
 SNAPSHOT_ROWS, SNAPSHOT_SEEDS = 1000, 2
+MAX_BURIED = 3
 
 
 @dataclass
@@ -64,6 +67,11 @@ class Attempt:
         with self.watch.time("write"):
             return self.ledger.put_blob(self.prefix, name, data)
 
+    def write_last(self, data: bytes) -> Blob:
+        """What was measured: after it comes the commit and nothing else."""
+        with self.watch.time("write"):
+            return self.ledger.put_last(self.prefix, data)
+
 
 def n_published(cohort: Cohort) -> int:
     """Samples that every generation publishes: enough for later training sets and for the metrics."""
@@ -79,19 +87,38 @@ def images_of_fit(cohort: Cohort, n: int) -> int:
 def advance(cohort: Cohort, ledger: Ledger, runtime: Runtime, report: Report = silent) -> Manifest:
     """Compute the next span and commit it. Another attempt may win the commit: then its manifest is returned.
 
-    Before the commit, the last step, nothing is visible; after it nothing can be undone.
+    Before the commit, the last step, nothing is visible; after it nothing can be undone. An attempt that gc took for
+    dead, since it was silent for longer than the grace period, starts over.
     """
     history = ledger.history()
     first = ledger.last + 1
-    past = Past(cohort, ledger, history)
-    attempt = Attempt(cohort, ledger, past, first, span_end(cohort, first))
+    for _ in range(MAX_BURIED):
+        past = Past(cohort, ledger, history)
+        attempt = Attempt(cohort, ledger, past, first, span_end(cohort, first))
+        try:
+            return _complete(attempt, runtime, report)
+        except (Buried, Missing) as error:
+            # Of an attempt that has lost, too, gc deletes what it still needs.
+            if (winner := ledger.winner(first)) is not None:
+                return winner
+            if not isinstance(error, Buried) and not is_buried(ledger.store, attempt.prefix):
+                raise
+    raise TrajectoryFailed(
+        f"mad-ray gc deleted {MAX_BURIED} attempts at generation {first} while they were at work; give it a --grace-s "
+        "longer than a generation takes"
+    )
+
+
+def _complete(attempt: Attempt, runtime: Runtime, report: Report) -> Manifest:
+    """Every generation of the span, and the commit."""
+    cohort, history = attempt.cohort, attempt.past.history
     step = _redrawing_generation if cohort.head.family.redraw else _storing_generation
     for t in range(attempt.first, attempt.last + 1):
-        step(attempt, t, past.training_set(t), runtime, report)
+        step(attempt, t, attempt.past.training_set(t), runtime, report)
         if is_settled(cohort, t, attempt.rows):
             attempt.last = t
             break
-    committed = ledger.commit(_manifest(attempt, history[-1].digest if history else ""))
+    committed = attempt.ledger.commit(_manifest(attempt, history[-1].digest if history else ""))
     if attempt.checkpoints is not None:
         attempt.checkpoints.clear()
     return committed
@@ -206,7 +233,7 @@ def _write_models(attempt: Attempt) -> Blob:
 def _manifest(attempt: Attempt, parent: str) -> Manifest:
     cohort = attempt.cohort
     models = _write_models(attempt)
-    metrics = attempt.write("metrics.json", encode_rows(attempt.rows))
+    metrics = attempt.write_last(encode_rows(attempt.rows))
     blobs = [models, metrics, *(shard.blob for shard in attempt.shards)]
     return Manifest(
         identity=cohort.identity,

@@ -11,6 +11,7 @@ from mad_ray.core.summary import Summary
 from mad_ray.core.trajectory import Cohort
 from mad_ray.engine.publish import select_generation
 from mad_ray.engine.published import Published, Redrawn, Stored
+from mad_ray.engine.redraw import Redraw
 from mad_ray.engine.stream import Drawing, TrainingSet
 from mad_ray.families.family import Model
 from mad_ray.ledger.chain import blob_key
@@ -94,7 +95,7 @@ class Past:
             return Redrawn(head.family, self._model(g), head.loop.bias, self.cohort.keys.at("sample", g))
         manifest = self._covering(g)
         shards = tuple((blob_key(manifest, s.blob), s) for s in manifest.shards if s.generation == g)
-        return Stored(self.ledger.store, shards)
+        return Stored(self.ledger.store, shards, Redraw(self.ledger.store, head.family, manifest))
 
     def _model(self, g: int) -> Model:
         if g not in self.models:

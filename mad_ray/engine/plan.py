@@ -1,12 +1,14 @@
 """From trajectories to trials: cohorts that share a fit, packs of cohorts that share a trial."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from mad_ray.core.stopping import loop_memory
 from mad_ray.core.trajectory import Cohort, Trajectory, cohorts_of
 from mad_ray.engine.settle import is_finished
+from mad_ray.ledger.index import EMPTY, Head, grown, is_at
 from mad_ray.ledger.ledger import Ledger
+from mad_ray.ledger.parallel import in_parallel
 from mad_ray.ledger.store import Store
 
 Pack = tuple[Cohort, ...]
@@ -26,6 +28,8 @@ class Progress:
     seconds: float | None
     n_bytes: int
     is_finished: bool = False
+    head: Head = EMPTY
+    """The end of its ledger, whatever was asked for."""
 
 
 def plan_cohorts(trajectories: Sequence[Trajectory]) -> list[Cohort]:
@@ -80,11 +84,39 @@ def effort_of_generation(cohort: Cohort) -> float:
 
 
 def progress_of(cohort: Cohort, store: Store) -> Progress:
-    """Read from the ledger alone."""
-    ledger = Ledger(store, cohort)
-    history = ledger.history()
-    n = history[-1].last if history else 0
-    wall = sum(manifest.provenance.get("wall_s", 0.0) for manifest in history)
-    n_bytes = sum(manifest.provenance.get("n_bytes", 0) for manifest in history)
-    finished = is_finished(cohort, ledger)
-    return Progress(min(n, cohort.n_generations), wall / n if n else None, n_bytes, finished)
+    """Read from the ledger alone, every manifest of it."""
+    return _progress(cohort, store, EMPTY)
+
+
+def progress_of_all(
+    cohorts: Iterable[Cohort], store: Store, known: Mapping[str, Head], confirm: bool = False
+) -> dict[str, Progress]:
+    """Cohort -> its progress, asking only for what was committed since the known heads (of a study's index).
+
+    confirm: one request more for each known one, so that a ledger that was lost since is not taken for finished.
+    """
+    unique = list({cohort.id: cohort for cohort in cohorts}.values())
+
+    def find(cohort: Cohort) -> Progress:
+        head = known.get(cohort.id, EMPTY)
+        if confirm and not is_at(store, cohort.id, head):
+            head = head.of_retention
+        return _progress(cohort, store, head)
+
+    return dict(zip((cohort.id for cohort in unique), in_parallel(find, unique), strict=True))
+
+
+def _progress(cohort: Cohort, store: Store, head: Head) -> Progress:
+    n = cohort.n_generations
+    if head.last < n and head.settled_of != n:
+        head = grown(store, cohort.id, head)
+        head = replace(head, settled_of=n if _is_settled(cohort, store, head) else 0)
+    seconds = head.wall_s / head.last if head.last else None
+    return Progress(min(head.last, n), seconds, head.n_bytes, head.last >= n or head.settled_of == n, head)
+
+
+def _is_settled(cohort: Cohort, store: Store, head: Head) -> bool:
+    """As settle.is_finished, which needs the whole ledger, where a rule may end it before its last generation."""
+    if not head.last or head.last >= cohort.n_generations or cohort.head.until is None:
+        return False
+    return cohort.head.is_cell or is_finished(cohort, Ledger(store, cohort))

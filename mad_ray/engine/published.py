@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from mad_ray.core.errors import Missing
 from mad_ray.core.keys import Keys
 from mad_ray.core.manifest import Shard
 from mad_ray.core.samples import Samples
 from mad_ray.core.summary import Summary
+from mad_ray.engine.redraw import Redraw
 from mad_ray.families.family import Family, Model
 from mad_ray.ledger.chain import read_checked
+from mad_ray.ledger.retention import read_retired
 from mad_ray.ledger.shards import decode_shard
 from mad_ray.ledger.store import Store
 
@@ -53,12 +56,26 @@ class Stored:
     store: Store
     shards: tuple[tuple[str, Shard], ...]
     """(key, shard), in the order of samples."""
+    redraw: Redraw | None = None
+    """Where retired ones come from."""
 
     def blocks(self, start: int, stop: int) -> Iterator[Samples]:
         for key, shard in self.shards:
             if shard.start < stop and start < shard.stop:
-                samples, _ = decode_shard(read_checked(self.store, key, shard.blob))
+                samples, _ = decode_shard(self._read(key, shard))
                 yield samples.rows(max(start - shard.start, 0), min(stop, shard.stop) - shard.start)
 
     def draw(self, start: int, stop: int) -> Summary | None:
         return None
+
+    def _read(self, key: str, shard: Shard) -> bytes:
+        """The shard's bytes. A retired one is drawn again, and put back: whoever needs it once reads it again."""
+        try:
+            return read_checked(self.store, key, shard.blob)
+        except Missing:
+            redraw = self.redraw
+            if redraw is None or read_retired(self.store, redraw.manifest, shard.generation) is None:
+                raise
+        data = redraw.shard(shard)
+        self.store.put(key, data)
+        return data

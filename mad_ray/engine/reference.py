@@ -13,7 +13,7 @@ from mad_ray.core.moments import Moments, rows_to_moments
 from mad_ray.core.samples import Samples
 from mad_ray.core.sealed import seal, unseal
 from mad_ray.data.source import Source, Spelled
-from mad_ray.engine.dataset import open_source
+from mad_ray.engine.dataset import dataset_key, open_source
 from mad_ray.ledger.beside import read_beside, write_beside
 from mad_ray.ledger.store import Store
 from mad_ray.metrics.features import Extractor
@@ -46,6 +46,19 @@ def reference_key(data: Source, metrics: Metrics) -> str:
     return f"references/{digest([identity(data), identity(metrics)])[:16]}/reference.json"
 
 
+def lenet_key(data: Source) -> str:
+    """Where the LeNet of a data set lies in a store."""
+    return f"extractors/{digest([identity(data), 'lenet'])[:16]}/lenet.json"
+
+
+def rests_on(data: Source, metrics: Metrics) -> list[str]:
+    """Keys of the documents that measured values, and D^t, rest on, in a store that holds a generation of them."""
+    found = [dataset_key(data)]
+    if metrics.of_samples:
+        found += [reference_key(data, metrics), lenet_key(data) if metrics.features == "lenet" else None]
+    return [key for key in found if key is not None]
+
+
 _references: dict[tuple[str, Source, Metrics], Reference] = {}
 
 
@@ -60,10 +73,11 @@ def open_reference(store: Store, data: Source, metrics: Metrics, say: Callable[[
 def _read_or_make(store: Store, data: Source, metrics: Metrics, say: Callable[[str], None]) -> Reference:
     extractor, accuracy = _open_extractor(store, data, metrics, say)
     key = reference_key(data, metrics)
-    document = _read_sealed(store, key)
+    what = {"data": identity(data), "metrics": identity(metrics)}
+    document = _read_sealed(store, key, what, "features", "floors")
     if document is None:
         store.put(key, _make(store, key, data, metrics, extractor), if_absent=True)
-        document = unseal(store.get(key), key)
+        document = unseal(store.get(key), key, expected=what)
     features = read_beside(store, key, document["features"])["features"]
     return Reference(features, _real_moments(data, metrics, features), extractor, document["floors"], accuracy)
 
@@ -121,8 +135,8 @@ def _open_extractor(
 ) -> tuple[Extractor, float | None]:
     if metrics.features != "lenet":
         return make_extractor(metrics, device=_torch_device(metrics)), None
-    key = f"extractors/{digest([identity(data), 'lenet'])[:16]}/lenet.json"
-    document = _read_sealed(store, key)
+    key = lenet_key(data)
+    document = _read_sealed(store, key, {"data": identity(data)}, "state", "accuracy")
     if document is None:
         say(f"training the LeNet of {data.name}, once; it is kept in the store")
         store.put(key, _train_lenet(store, key, data), if_absent=True)
@@ -150,8 +164,8 @@ def _train_lenet(store: Store, key: str, data: Source) -> bytes:
     return seal({"data": identity(data), "state": named, "accuracy": accuracy})
 
 
-def _read_sealed(store: Store, key: str) -> dict[str, Any] | None:
+def _read_sealed(store: Store, key: str, expected: dict[str, Any], *needs: str) -> dict[str, Any] | None:
     try:
-        return unseal(store.get(key), key)
+        return unseal(store.get(key), key, expected=expected, needs=needs)
     except Missing:
         return None

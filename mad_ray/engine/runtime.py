@@ -11,6 +11,7 @@ from mad_ray.engine.provenance import PeakMemory
 from mad_ray.engine.publish import PublishJob, ShardResult
 from mad_ray.engine.stream import TrainingSet
 from mad_ray.families.family import Model, Progress
+from mad_ray.families.progress import never
 
 Report = Callable[[str, int, float], None]
 """Told (stage, generation, share done in [0, 1]) now and then."""
@@ -50,9 +51,9 @@ class FitJob:
         """The same fit, keeping no more of D^t in memory than that."""
         return replace(self, data=replace(self.data, memory_bytes=memory_bytes))
 
-    def run(self, report: Report) -> Fitted:
-        """Fit here and now, or as one of the workers of a distributed fit."""
-        progress = Progress(lambda share: report("fit", self.generation, share), self.checkpoints)
+    def run(self, report: Report, stopping: Callable[[], bool] = never) -> Fitted:
+        """Fit here and now, or as one of the workers of a distributed fit. Preempted once it was `stopping`."""
+        progress = Progress(lambda share: report("fit", self.generation, share), self.checkpoints, stopping)
         with PeakMemory() as peak:
             model = self.cohort.head.family.fit(self.data, self.keys, progress)
         return Fitted(model, self.checkpoints.n_resumed if self.checkpoints else 0, peak.n_bytes)

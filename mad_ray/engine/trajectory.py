@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from mad_ray.core.trajectory import Cohort
 from mad_ray.core.values import decode_rows
 from mad_ray.engine.failures import reason_of
 from mad_ray.engine.generation import advance
+from mad_ray.engine.memory import limited, told
 from mad_ray.engine.runtime import Report, Runtime, silent
 from mad_ray.engine.settle import is_finished
 from mad_ray.ledger.ledger import Ledger
@@ -21,13 +22,19 @@ from mad_ray.ledger.studies import clear_failure, record_failure
 
 @dataclass(frozen=True)
 class Commit:
-    """A span of generations became part of the ledger. values: metric -> mean over seeds at its last generation."""
+    """A span of generations became part of the ledger. values: metric -> mean over seeds at its last generation.
+
+    seconds: stage -> wall seconds; n_bytes: what was written; n_resumed: optimiser steps that a checkpoint spared.
+    """
 
     first: int
     last: int
     wall_s: float
     values: dict[str, float]
     is_new: bool
+    seconds: dict[str, float] = field(default_factory=dict)
+    n_bytes: int = 0
+    n_resumed: int = 0
 
 
 class Watcher(Protocol):
@@ -51,11 +58,17 @@ def run_cohort(
 ) -> Iterator[tuple[Manifest, bool]]:
     """Advance until every generation is committed; yields (manifest, is_new) of the whole chain, old ones first."""
     ledger = Ledger(store, cohort)
-    for manifest in ledger.history():
+    history = ledger.history()
+    for manifest in history:
         if manifest.first <= cohort.n_generations:
             yield manifest, False
+    n_told = len(history)
     while not is_finished(cohort, ledger):
-        yield advance(cohort, ledger, runtime, report), True
+        advance(cohort, ledger, runtime, report)
+        # Who lost the race may find more than one that others have committed since.
+        for manifest in ledger.verified[n_told:]:
+            yield manifest, True
+        n_told = len(ledger.verified)
 
 
 def run_watched(
@@ -65,24 +78,27 @@ def run_watched(
     runtime: Runtime,
     watcher: Watcher,
     is_passing: Callable[[Exception], bool] = lambda error: False,
+    memory_mib: int = 0,
 ) -> bool:
     """Run a cohort to its end; False if it failed, with the reason kept in the store and the others free to go on.
 
-    Errors of the store, and those that `is_passing` (a process was lost; a restart cures it), are raised instead.
+    memory_mib: what this process may allocate for it; 0: all there is. Errors of the store, and those that `is_passing`
+    (a process was lost; a restart cures it), are raised instead.
     """
     clear_failure(store, study, cohort.id)
     ledger = Ledger(store, cohort)
     try:
-        for manifest, is_new in run_cohort(cohort, store, runtime, partial(watcher.stage, cohort.id)):
-            watcher.committed(cohort.id, summarize(ledger, manifest, is_new))
+        with limited(memory_mib):
+            for manifest, is_new in run_cohort(cohort, store, runtime, partial(watcher.stage, cohort.id)):
+                watcher.committed(cohort.id, summarize(ledger, manifest, is_new))
     except StoreError:
         raise
     except Exception as error:
         if is_passing(error):
             raise
-        t = ledger.last + 1
-        record_failure(store, study, cohort.id, t, reason_of(error))
-        watcher.failed(cohort.id, t, reason_of(error))
+        t, reason = ledger.last + 1, reason_of(told(error, memory_mib))
+        record_failure(store, study, cohort.id, t, reason)
+        watcher.failed(cohort.id, t, reason)
         return False
     return True
 
@@ -96,4 +112,6 @@ def summarize(ledger: Ledger, manifest: Manifest, is_new: bool) -> Commit:
         if row["generation"] == last and row["value"] is not None:
             found[row["metric"]].append(row["value"])
     values = {name: sum(of) / len(of) for name, of in found.items()}
-    return Commit(manifest.first, manifest.last, manifest.provenance.get("wall_s", 0.0), values, is_new)
+    told = manifest.provenance
+    spent = told.get("seconds", {}), told.get("n_bytes", 0), told.get("resumed_steps", 0)
+    return Commit(manifest.first, manifest.last, told.get("wall_s", 0.0), values, is_new, *spent)

@@ -10,6 +10,7 @@ from mad_ray.core.keys import Keys
 from mad_ray.families.hardware import Precision, autocast, laid_out
 from mad_ray.families.phase import Phase
 from mad_ray.families.rows import Rows, generator_of
+from mad_ray.families.team import gathered, share_of
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -30,14 +31,14 @@ def step_gradients(
     """Leave the gradient of the phase's mean loss in the parameters' `grad`; returns its mean statistics, if any.
 
     The batch is cut in `micro_batches` equal parts; part m of turn u draws all it needs from the stream
-    (*address, "step", u, m), and parts are added in order of m, whichever worker computed them.
+    (*address, "step", u, m), and parts are added in order of m, whichever worker computed them. Workers whose number
+    does not divide the parts have shares that differ by one.
     """
     n, size = micro_batches, batch_size // micro_batches
-    share = n // team.num_processes
     keys = keys.at(*phase.address)
     _forget(parameters)
     gradients, told = [], []
-    for m in range(team.process_index * share, (team.process_index + 1) * share):
+    for m in share_of(team.process_index, team.num_processes, n):
         generator = generator_of(keys, "step", turn, m)
         x, label = rows.take(rows.order(turn * batch_size + m * size, size, keys, generator), team.device)
         with autocast(team.device, precision):
@@ -50,13 +51,10 @@ def step_gradients(
             gradients.append(_flat_gradient(parameters))
             _forget(parameters)
     if gradients:
-        _scatter(_sum_in_order(team.gather(torch.stack(gradients))), parameters)
+        _scatter(_sum_in_order(gathered(team, gradients, n)), parameters)
     else:
         _fill(parameters)
-    if not told:
-        return None
-    stacked = torch.stack(told)
-    return _sum_in_order(team.gather(stacked) if team.num_processes > 1 else stacked)
+    return _sum_in_order(gathered(team, told, n)) if told else None
 
 
 def _forget(parameters: Sequence[nn.Parameter]) -> None:
@@ -75,8 +73,8 @@ def _fill(parameters: Sequence[nn.Parameter]) -> None:
             parameter.grad = torch.zeros_like(parameter)
 
 
-def _sum_in_order(parts: Tensor) -> Tensor:
-    """[n, p] -> [p], adding one row after the other as autograd does for one worker; `sum` fixes no order."""
+def _sum_in_order(parts: Sequence[Tensor]) -> Tensor:
+    """n times [p] -> [p], adding one row after the other as autograd does for one worker; `sum` fixes no order."""
     total = parts[0].clone()
     for part in parts[1:]:
         total += part

@@ -46,7 +46,7 @@ class Network:
     ema_decay: float = 0.995
     """Decay of the weights' moving average, which is the model; warmed up, so that short runs forget their start."""
     micro_batches: int = 1
-    """Equal parts of a batch whose gradients are computed apart and added in order; a multiple of the workers."""
+    """Equal parts of a batch whose gradients are computed apart and added in order; at least as many as workers."""
     chunk: int = 256
     """Samples per forward pass. Part of what a sample is: batch sizes change the rounding of matrix products."""
     precision: Literal["float32", "tf32", "bf16"] = "tf32"
@@ -88,8 +88,8 @@ class Network:
         return {}
 
     def check(self, event: Event, loop: Loop, workers: int) -> None:
-        """InvalidInput where the workers cannot share a step evenly."""
-        if workers > 1 and self.micro_batches % workers:
+        """InvalidInput where a step has fewer parts than workers."""
+        if workers > max(1, self.micro_batches):
             from mad_ray.families.team import workers_line
 
             raise InvalidInput(workers_line(workers, self.micro_batches))

@@ -8,20 +8,24 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mad_ray.core.errors import InvalidInput, TrajectoryFailed
+from mad_ray.core.errors import InvalidInput, Preempted, TrajectoryFailed
 from mad_ray.core.keys import Keys
 from mad_ray.families.gradients import step_gradients
 from mad_ray.families.hardware import Precision, arithmetic, settled
 from mad_ray.families.optimisers import Training
 from mad_ray.families.phase import Loss, Phase
-from mad_ray.families.progress import Progress
+from mad_ray.families.progress import Progress, State
 from mad_ray.families.rows import Rows
-from mad_ray.families.team import of_first, workers, workers_line
+from mad_ray.families.team import any_of, of_first, workers, workers_line
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 __all__ = ["Loss", "Phase", "Recipe", "arrays_to_module", "initialised", "module_to_arrays", "train"]
 
@@ -47,10 +51,11 @@ def train(
 
     Step s runs every phase whose turn it is, in order. Each worker computes its share of a batch's parts, whose
     gradients are added in a fixed order; so 1 and W workers give the same bits, and so does a fit that goes on from a
-    checkpoint (tests/families/test_neural.py). TrajectoryFailed if weights are not finite in the end.
+    checkpoint (tests/families/test_neural.py). TrajectoryFailed if weights are not finite in the end; Preempted, with
+    the state saved, once a worker is about to be taken away.
     """
     with workers() as team, arithmetic(recipe.precision):
-        if recipe.micro_batches % team.num_processes:
+        if team.num_processes > recipe.micro_batches:
             raise InvalidInput(workers_line(team.num_processes, recipe.micro_batches))
         for module in (averaged, *(phase.module for phase in phases)):
             settled(module, team.device).train()
@@ -80,12 +85,23 @@ def train(
                     if phase.after is not None and told is not None:
                         phase.after(told)
             training.follow(ema_weight(s, recipe.ema_decay))
-            if team.is_main_process and s + 1 < recipe.n_steps:
-                progress.offer(s + 1, partial(training.state, s + 1))
+            if s + 1 < recipe.n_steps:
+                _keep(team, progress, s + 1, partial(training.state, s + 1))
             if (s + 1) % every == 0:
                 progress((s + 1) / recipe.n_steps)
         training.only(None)
     return _with_weights(averaged, training.average, recipe)
+
+
+def _keep(team: "Accelerator", progress: Progress, n_done: int, state: Callable[[], State]) -> None:
+    """Save the state if it is time to; if one of the workers is to end, now, and all of them stop at this step."""
+    is_last = any_of(team, progress.is_stopping)
+    if team.is_main_process:
+        progress.offer(n_done, state, now=is_last)
+    if is_last:
+        # Whoever stops first ends the group: nobody may before the state is saved.
+        team.wait_for_everyone()
+        raise Preempted(f"its node is being taken away; {n_done} steps of the fit are saved")
 
 
 def one_cycle(s: int, n_steps: int, warm_up: float = 0.1) -> float:

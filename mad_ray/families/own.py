@@ -153,14 +153,15 @@ def _digest(module: str) -> str:
 def own_folders(families: Iterable[Any]) -> tuple[str, ...]:
     """The folders that `look_in` was told of and the user's own code lies in: other processes know nothing of them."""
     modules = {name for family in families for name in own_modules(family)}
-    return tuple(sorted(_ADDED & {str(_root(name)) for name in modules}))
+    return tuple(sorted(_ADDED & {str(root_of(name)) for name in modules}))
 
 
 def _file(module: str) -> Path:
     return Path(importlib.import_module(module).__file__ or "").resolve()
 
 
-def _root(module: str) -> Path:
+def root_of(module: str) -> Path:
+    """The folder in which the module's first package, or the module itself, lies."""
     file = _file(module)
     n_dots = module.count(".") + (file.name == "__init__.py")
     return file.parents[n_dots]

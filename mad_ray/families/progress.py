@@ -30,12 +30,19 @@ def nobody(share: float) -> None:
     """Tell nobody."""
 
 
+def never() -> bool:
+    """Nothing is known of an end."""
+    return False
+
+
 @dataclass(frozen=True)
 class Progress:
     """Handed to every fit; call it with the share that is done, in [0, 1], now and then."""
 
     tell: Callable[[float], None] = nobody
     checkpoints: Checkpoints | None = None
+    stopping: Callable[[], bool] = never
+    """Whether this process is about to be taken away. Asked after every step, hence quick."""
 
     def __call__(self, share: float) -> None:
         self.tell(share)
@@ -44,7 +51,12 @@ class Progress:
         """What an earlier attempt at this very fit saved last."""
         return self.checkpoints.load() if self.checkpoints else None
 
-    def offer(self, n_done: int, state: Callable[[], State]) -> None:
-        """The state after n_done steps, made only if it is time to save it."""
-        if self.checkpoints and self.checkpoints.is_due(n_done):
+    @property
+    def is_stopping(self) -> bool:
+        """Whether a fit had better save its state and give up (Preempted). Never where nothing can be saved."""
+        return self.checkpoints is not None and self.stopping()
+
+    def offer(self, n_done: int, state: Callable[[], State], now: bool = False) -> None:
+        """The state after n_done steps, made only if it is time to save it, or `now`."""
+        if self.checkpoints and (now or self.checkpoints.is_due(n_done)):
             self.checkpoints.save(n_done, state())

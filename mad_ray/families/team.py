@@ -1,6 +1,6 @@
 """Who takes part in a fit: one process, or the workers of a group. Imports torch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -44,9 +44,34 @@ def of_first(team: "Accelerator", value: T) -> T:
     return held[0]
 
 
+def share_of(rank: int, n_workers: int, n_parts: int) -> range:
+    """The parts of a step that one worker computes: consecutive ones, as many as any other's, or one fewer."""
+    return range(rank * n_parts // n_workers, (rank + 1) * n_parts // n_workers)
+
+
+def gathered(team: "Accelerator", parts: Sequence[torch.Tensor], n_parts: int) -> list[torch.Tensor]:
+    """All workers' parts [p], in the order of parts. Each worker brings those of its `share_of` (one at least)."""
+    if team.num_processes == 1:
+        return list(parts)
+    # A gather wants as much of everybody: shorter shares end in zeros, which are left out again.
+    most = -(-n_parts // team.num_processes)
+    rows = team.gather(torch.stack([*parts, *[torch.zeros_like(parts[0])] * (most - len(parts))]))
+    n_own = [len(share_of(rank, team.num_processes, n_parts)) for rank in range(team.num_processes)]
+    return [rows[rank * most + i] for rank, n in enumerate(n_own) for i in range(n)]
+
+
+def any_of(team: "Accelerator", flag: bool) -> bool:
+    """Whether the flag is up in some worker; the same answer in every worker."""
+    if team.num_processes == 1:
+        return flag
+    if flag:
+        team.set_trigger()
+    return team.check_trigger()
+
+
 def workers_line(n_workers: int, micro_batches: int) -> str:
-    """What to say where a step cannot be shared out evenly."""
+    """What to say where workers would have nothing to do."""
     return (
-        f"run.workers={n_workers} needs family.micro_batches divisible by {n_workers} (found {micro_batches}): each "
-        f"worker computes whole parts of a step; make family.micro_batches a multiple of {n_workers}, or lower workers"
+        f"run.workers={n_workers} needs family.micro_batches of {n_workers} or more (found {micro_batches}): each "
+        "worker computes whole parts of a step; raise family.micro_batches, or lower run.workers"
     )

@@ -5,6 +5,7 @@ from mad_ray.core.fingerprint import digest_bytes
 from mad_ray.core.manifest import Blob, Manifest
 from mad_ray.core.trajectory import Cohort
 from mad_ray.ledger.chain import Chain, require_follows
+from mad_ray.ledger.fate import LAST, write_last
 from mad_ray.ledger.store import Store
 
 
@@ -19,6 +20,15 @@ class Ledger(Chain):
         """Write an object of an attempt. It stays invisible until a manifest names it."""
         self.store.put(f"{attempt_prefix}/{name}", data)
         return Blob(name, len(data), digest_bytes(data))
+
+    def put_last(self, attempt_prefix: str, data: bytes) -> Blob:
+        """Write the last object of an attempt, before its commit. Buried: there must be none (fate.py)."""
+        write_last(self.store, attempt_prefix, data)
+        return Blob(LAST, len(data), digest_bytes(data))
+
+    def winner(self, first: int) -> Manifest | None:
+        """The manifest of the span that starts there, if any attempt has committed it. Asks the store."""
+        return self._committed(first)
 
     def commit(self, manifest: Manifest) -> Manifest:
         """Make a manifest part of the ledger, for ever, and return it; or the one that another attempt put there first.

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import time
 import uuid
 from collections.abc import Iterator
@@ -59,13 +60,22 @@ class LocalStore:
         with self._clear_errors(prefix):
             yield from _walk(self.root / folder, f"{folder}/" if folder else "", prefix)
 
+    def list_after(self, prefix: str, after: str) -> Iterator[Entry]:
+        return (entry for entry in self.list(prefix) if entry.key > after)
+
     def delete(self, key: str) -> None:
         path = self._path(key)
         with self._clear_errors(key), suppress(FileNotFoundError):
             path.unlink()
 
     def _path(self, key: str) -> Path:
-        return self.root / check_key(key)
+        path, root = self.root / check_key(key), os.path.realpath(self.root)
+        if not os.path.realpath(path).startswith(f"{root}{os.sep}"):
+            raise StoreError(
+                f"store {self.url}, object {key}: a link leads out of the store; remove the link, or let run.store "
+                "name the folder itself"
+            )
+        return path
 
     @contextmanager
     def _temporary(self, data: bytes) -> Iterator[Path]:
@@ -169,6 +179,9 @@ def _walk(folder: Path, at: str, prefix: str) -> Iterator[Entry]:
         if name.endswith("/"):
             yield from _walk(folder / entry.name, key, prefix)
             continue
+        # What is no file, a link say, is nothing that was put here.
         with suppress(FileNotFoundError):
-            status = entry.stat()
+            status = entry.stat(follow_symlinks=False)
+            if not stat.S_ISREG(status.st_mode):
+                continue
             yield Entry(key, status.st_size, status.st_mtime)

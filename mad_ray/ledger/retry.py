@@ -1,16 +1,14 @@
 """Patience with a store that does not answer: the one retry policy."""
 
-import random
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from mad_ray.core.errors import StoreError, Transient
-from mad_ray.ledger.store import Entry, Store
+from mad_ray.core.patience import ATTEMPTS, ATTEMPTS_AT_FIRST, BASE_S, CAP_S, wait_s
+from mad_ray.ledger.store import Entry, Resumable
 
 T = TypeVar("T")
-# The system's entropy: no seed to share between workers that wait for the same store, and none to disturb.
-_JITTER = random.SystemRandom()
 
 
 class Retrying:
@@ -22,18 +20,22 @@ class Retrying:
 
     def __init__(
         self,
-        store: Store,
-        attempts: int = 6,
-        base_s: float = 0.1,
-        cap_s: float = 5.0,
+        store: Resumable,
+        attempts: int = ATTEMPTS,
+        at_first: int = ATTEMPTS_AT_FIRST,
+        base_s: float = BASE_S,
+        cap_s: float = CAP_S,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.store = store
         self.url = store.url
         self.attempts = attempts
+        self.at_first = at_first
         self.base_s = base_s
         self.cap_s = cap_s
         self._sleep = sleep
+        # Travels along when pickled: workers wait for a store that their driver has met.
+        self._has_answered = False
 
     def get(self, key: str) -> bytes:
         return self._patiently(lambda: self.store.get(key))
@@ -45,15 +47,14 @@ class Retrying:
         self._patiently(lambda: self.store.delete(key))
 
     def list(self, prefix: str) -> Iterator[Entry]:
-        """Lists anew after a failure and passes over what was already given."""
+        """Goes on after a failure behind what was already given; a long listing would else never end."""
         failures, last = 0, ""
         while True:
             try:
-                for entry in self.store.list(prefix):
-                    if entry.key > last:
-                        # Each step forward is an answer: only failures in a row count.
-                        failures, last = 0, entry.key
-                        yield entry
+                for entry in self.store.list_after(prefix, last):
+                    # Each step forward is an answer: only failures in a row count.
+                    failures, last, self._has_answered = 0, entry.key, True
+                    yield entry
                 return
             except Transient as error:
                 failures += 1
@@ -63,16 +64,23 @@ class Retrying:
         failures = 0
         while True:
             try:
-                return call()
+                found = call()
             except Transient as error:
                 failures += 1
                 self._wait(failures, error)
+            except StoreError:
+                # Missing, refused, full: an answer all the same.
+                self._has_answered = True
+                raise
+            else:
+                self._has_answered = True
+                return found
 
     def _wait(self, failures: int, error: Transient) -> None:
         """Sleep before the next try, or StoreError if there is none left."""
-        if failures >= self.attempts:
+        if failures >= (self.attempts if self._has_answered else min(self.attempts, self.at_first)):
             raise StoreError(
                 f"{error} ({failures} attempts, the last one just now); "
                 "see that the store is up and reachable, then run the same command again"
             ) from error
-        self._sleep(_JITTER.uniform(0.0, min(self.cap_s, self.base_s * 2 ** (failures - 1))))
+        self._sleep(wait_s(failures, self.base_s, self.cap_s))

@@ -30,6 +30,11 @@ _PASSING = (
 )
 _PASSING_CODES = {
     "ConditionalRequestConflict",
+    # A body that was cut short or changed on the way; sent again it may come whole.
+    "BadDigest",
+    "ClientDisconnected",
+    "IncompleteBody",
+    "XAmzContentSHA256Mismatch",
     "OperationAborted",
     "InternalError",
     "RequestLimitExceeded",
@@ -51,6 +56,11 @@ _REGION_CODES = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLo
 def is_status(error: Exception, status: int) -> bool:
     """Whether the server answered with this HTTP status."""
     return isinstance(error, exceptions.ClientError) and _status(error) == status
+
+
+def is_no_object(error: Exception) -> bool:
+    """Whether the server said that there is no such object (of a bucket that does not exist it says something else)."""
+    return is_status(error, 404) and isinstance(error, exceptions.ClientError) and _code(error) != "NoSuchBucket"
 
 
 def translate(error: Exception, *, key: str, bucket: str, endpoint: str) -> StoreError:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from mad_ray.core.errors import Corrupt, InvalidInput
 from mad_ray.core.fingerprint import canonical_json
 from mad_ray.core.samples import Samples
+from mad_ray.ledger.tensors import is_short_of_memory
 
 _TYPES = {"uint8": pa.uint8(), "int32": pa.int32(), "float32": pa.float32(), "float64": pa.float64()}
 _METADATA = b"mad_ray"
@@ -52,6 +53,7 @@ def encode_shard(samples: Samples, *, start: int, origin: Origin) -> bytes:
 def decode_shard(data: bytes) -> tuple[Samples, int]:
     """(samples, start) of a shard, bit for bit; the arrays are read-only. Corrupt if it is not one."""
     try:
+        _require_plain(pq.read_schema(pa.BufferReader(data)))
         table = pq.read_table(pa.BufferReader(data), columns=["x", "label", "weight"], page_checksum_verification=True)
         shape = json.loads(table.schema.metadata[_METADATA])
         axes = (shape["n_trajectories"], shape["n"])
@@ -64,10 +66,30 @@ def decode_shard(data: bytes) -> tuple[Samples, int]:
         _require_types(samples)
         return samples, int(shape["start"])
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError, MemoryError) as error:
+        if isinstance(error, MemoryError) and is_short_of_memory(len(data)):
+            raise
         reason = " ".join(str(error).split())[:200]
         raise Corrupt(
             f"not a shard of samples ({type(error).__name__}: {reason}); it was damaged or is another file"
         ) from error
+
+
+def origin_of(data: bytes, row: int) -> tuple[Origin, int]:
+    """(origin, index) of one row of a shard's file; its origin has one seed. Corrupt if it is not one.
+
+    InvalidInput if the file has no such row.
+    """
+    try:
+        table = pq.read_table(pa.BufferReader(data), columns=["index", "seed", "generation", "cohort", "model"])
+        if row >= len(table):
+            raise InvalidInput(f"row {row} is not in the file; it has 0..{len(table) - 1}")
+        found = {name: values[0] for name, values in table.slice(row, 1).to_pydict().items()}
+        origin = Origin(str(found["cohort"]), int(found["generation"]), (int(found["seed"]),), str(found["model"]))
+        return origin, int(found["index"])
+    except InvalidInput:
+        raise
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, MemoryError) as error:
+        raise Corrupt(f"not a shard of samples ({type(error).__name__}); it was damaged or is another file") from error
 
 
 def _event_column(x: np.ndarray) -> pa.Array:
@@ -105,6 +127,14 @@ def _one_array(table: pa.Table, name: str) -> pa.Array:
     if column.null_count:
         raise ValueError(f"column {name} has empty cells")
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _require_plain(schema: pa.Schema) -> None:
+    """ValueError for extension types: where Ray Data is loaded, reading one of them unpickles what it holds."""
+    for field in schema:
+        kind = field.type.value_type if pa.types.is_fixed_size_list(field.type) else field.type
+        if field.name in ("x", "label", "weight") and not pa.types.is_primitive(kind):
+            raise ValueError(f"column {field.name} has type {field.type}")
 
 
 def _require_types(samples: Samples) -> None:

@@ -43,6 +43,14 @@ class Store(Protocol):
         ...
 
 
+class Resumable(Store, Protocol):
+    """A store whose listing can be taken up again where it broke, as those need that lie behind a network."""
+
+    def list_after(self, prefix: str, after: str) -> Iterator[Entry]:
+        """As `list`, from the first key beyond `after` ("": from the first)."""
+        ...
+
+
 def check_key(key: str) -> str:
     """The key itself. InvalidInput unless it is relative, printable and has neither empty nor dotted-out segments."""
     parts = key.split("/")

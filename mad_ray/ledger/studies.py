@@ -4,9 +4,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from mad_ray.core.errors import Drift, Missing
+from mad_ray.core.errors import Corrupt, Drift, Missing
 from mad_ray.core.fingerprint import Json, drift
 from mad_ray.core.sealed import seal, unseal
+from mad_ray.ledger.parallel import in_parallel
 from mad_ray.ledger.store import Store
 
 
@@ -41,7 +42,7 @@ def read_study(store: Store, name: str) -> dict[str, Any]:
     """
     key = study_key(name)
     try:
-        document = unseal(store.get(key), key)
+        document = unseal(store.get(key), key, expected={"name": name}, needs=("study", "cases"))
     except Missing as error:
         raise Missing(
             f"study {name} is not in {store.url}; `mad-ray run` puts it there, or correct run.store"
@@ -54,20 +55,28 @@ def record_round(store: Store, name: str, i: int, cases: list[dict[str, Json]]) 
     first.
     """
     key = _round_key(name, i)
-    store.put(key, seal({"cases": cases}), if_absent=True)
-    return unseal(store.get(key), key)["cases"]
+    store.put(key, seal({"cases": cases, "round": i}), if_absent=True)
+    return _read_round(store, name, i)
 
 
 def read_rounds(store: Store, name: str) -> Iterator[list[dict[str, Any]]]:
     """The cases of every round so far, in order."""
     i = 1
     while True:
-        key = _round_key(name, i)
         try:
-            yield unseal(store.get(key), key)["cases"]
+            yield _read_round(store, name, i)
         except Missing:
             return
         i += 1
+
+
+def _read_round(store: Store, name: str, i: int) -> list[dict[str, Any]]:
+    key = _round_key(name, i)
+    document = unseal(store.get(key), key, needs=("cases",))
+    # Those of earlier versions do not say which they are.
+    if document.get("round", i) != i:
+        raise Corrupt(f"{key}: holds round {document['round']}; objects were moved or mixed up")
+    return document["cases"]
 
 
 def _round_key(name: str, i: int) -> str:
@@ -89,10 +98,18 @@ def read_failure(store: Store, study: str, cohort: str) -> str | None:
     """Why the cohort stopped, if it did."""
     key = _failure_key(study, cohort)
     try:
-        document = unseal(store.get(key), key)
+        document = unseal(store.get(key), key, expected={"cohort": cohort}, needs=("generation", "reason"))
     except Missing:
         return None
     return f"generation {document['generation']}: {document['reason']}"
+
+
+def read_failures(store: Store, study: str) -> dict[str, str]:
+    """Cohort -> why it stopped, of all that did: one listing, and a request for each of them."""
+    prefix = f"studies/{study}/failures/"
+    stopped = [entry.key.removeprefix(prefix).removesuffix(".json") for entry in store.list(prefix)]
+    reasons = in_parallel(lambda cohort: read_failure(store, study, cohort), stopped)
+    return {cohort: reason for cohort, reason in zip(stopped, reasons, strict=True) if reason is not None}
 
 
 def _failure_key(study: str, cohort: str) -> str:

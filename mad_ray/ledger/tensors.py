@@ -23,11 +23,22 @@ def decode_tensors(data: bytes) -> dict[str, np.ndarray]:
     try:
         tensors = safetensors.numpy.load(data)
     except (SafetensorError, KeyError, ValueError, OverflowError, MemoryError) as error:
+        if isinstance(error, MemoryError) and is_short_of_memory(len(data)):
+            raise
         raise Corrupt(f"not a safetensors file ({error}); it was damaged or is another file") from error
     for array in tensors.values():
         # frombuffer of bytearrays is writable, and of bytes not: callers shall see one thing.
         array.flags.writeable = False
     return dict(sorted(tensors.items()))
+
+
+def is_short_of_memory(n_bytes: int) -> bool:
+    """Whether there is no room for a few times so many bytes: a file that asks for more than that is damaged."""
+    try:
+        bytearray(8 * n_bytes + (32 << 20))
+    except MemoryError:
+        return True
+    return False
 
 
 def _plain(name: str, array: np.ndarray) -> np.ndarray:

@@ -1,11 +1,13 @@
 """Read every committed byte again and say which objects are not what was committed."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from mad_ray.core.errors import Corrupt, InvalidInput, Missing
-from mad_ray.core.manifest import Manifest
-from mad_ray.ledger.chain import Chain, blob_key, read_manifest
+from mad_ray.core.manifest import Blob, Manifest
+from mad_ray.ledger.chain import Chain, blob_key, manifest_key, read_manifest
+from mad_ray.ledger.findings import Finding, Tally
+from mad_ray.ledger.index import EMPTY, Head
+from mad_ray.ledger.retired import is_retired, verify_retired
 from mad_ray.ledger.store import Entry, Store
 
 # InvalidInput: a manifest names an object that no store could hold.
@@ -13,28 +15,14 @@ _PROBLEMS = (Corrupt, Missing, InvalidInput)
 _UNREACHED = "cannot be chained: the ledger does not lead here, since a manifest before it is damaged or lost"
 
 
-@dataclass(frozen=True)
-class Finding:
-    """An object that is not what was committed."""
-
-    key: str
-    problem: str
-
-
-@dataclass
-class Tally:
-    """What a verification has read so far: whole objects, good or bad, and their bytes."""
-
-    n_objects: int = 0
-    n_bytes: int = 0
-
-
-def verify_cohort(store: Store, cohort_id: str, tally: Tally | None = None) -> Iterator[Finding]:
+def verify_cohort(store: Store, cohort_id: str, tally: Tally | None = None, head: Head = EMPTY) -> Iterator[Finding]:
     """Every problem of a cohort's manifests and of all objects they name; none if all is well.
 
-    Behind a damaged or lost manifest the chain cannot be followed; what lies there is checked by itself.
+    Behind a damaged or lost manifest the chain cannot be followed; what lies there is checked by itself. Samples that
+    were retired are not missed. head: where the ledger ended once (a study's index), so that a lost end shows too.
     """
-    chain = Chain(_Counting(store, Tally() if tally is None else tally), cohort_id)
+    counting = _Counting(store, Tally() if tally is None else tally)
+    chain = Chain(counting, cohort_id)
     listed, broken = chain.listed(), None
     try:
         chain.history()
@@ -47,16 +35,42 @@ def verify_cohort(store: Store, cohort_id: str, tally: Tally | None = None) -> I
         strays = sorted({*strays, chain.next_key})
     elif strays and strays[-1] > chain.next_key:
         yield Finding(chain.next_key, "missing, though later objects of this ledger exist; restore it from a copy")
+    elif (lost := _lost_end(chain, head)) is not None:
+        yield lost
     for key in strays:
-        yield from _verify_stray(chain, key, broken if broken and key == chain.next_key else _UNREACHED)
+        problem = broken if broken and key == chain.next_key else _UNREACHED
+        yield from _verify_stray(chain, key, problem)
+    # Behind a break the documents cannot be told from strays.
+    if broken is None and not strays:
+        yield from verify_retired(counting, cohort_id, chain.verified)
+
+
+def _lost_end(chain: Chain, head: Head) -> Finding | None:
+    """The manifest that the index speaks of, if the ledger does not hold it."""
+    if head.last == 0 or any((m.last, m.digest) == (head.last, head.digest) for m in chain.verified):
+        return None
+    key = manifest_key(chain.cohort_id, head.first)
+    return Finding(
+        key,
+        f"was committed (generations {head.first}..{head.last}), says the study's index, and is not there; restore it "
+        "from a copy, or delete the index to compute it again",
+    )
 
 
 def _verify_blobs(chain: Chain, manifest: Manifest) -> Iterator[Finding]:
     for blob in manifest.blobs():
         try:
-            chain.read_blob(manifest, blob)
+            _verify_blob(chain, manifest, blob)
         except _PROBLEMS as error:
             yield Finding(blob_key(manifest, blob), str(error))
+
+
+def _verify_blob(chain: Chain, manifest: Manifest, blob: Blob) -> None:
+    try:
+        chain.read_blob(manifest, blob)
+    except Missing:
+        if not is_retired(chain.store, manifest, blob):
+            raise
 
 
 def _verify_stray(chain: Chain, key: str, problem: str) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from typing import Any
 import ray
 
 from mad_ray.engine.trajectory import Commit
+from mad_ray.onray.restarts import IS_NEW
 
 Event = tuple[str, str, tuple[Any, ...]]
 
@@ -41,7 +42,9 @@ class TrialWatcher:
 
     def committed(self, cohort: str, commit: Commit) -> None:
         self._tell("committed", cohort, commit)
-        self._report({"generation": commit.last, "wall_s": commit.wall_s, **commit.values})
+        self._report(
+            {"generation": commit.last, "wall_s": commit.wall_s, IS_NEW: float(commit.is_new), **commit.values}
+        )
 
     def failed(self, cohort: str, generation: int, reason: str) -> None:
         self._tell("failed", cohort, generation, reason)

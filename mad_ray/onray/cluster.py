@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from mad_ray.core.errors import MadError
-from mad_ray.onray.resources import Execution, check_resources
+from mad_ray.onray.resources import Execution, check_memory, check_resources
 
 OBJECT_STORE_BYTES = 512 << 20
 CONNECT_S = 10
@@ -19,6 +19,8 @@ SETTINGS = {
     # Ctrl-C ends the command, as everywhere else; Tune would wait for its trials first.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
+# A Ray of this machine alone: with its network address, Ray's processes would listen to everybody. Read at the import.
+ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
 @contextmanager
@@ -27,7 +29,8 @@ def ray_session(execution: Execution, n_trials: int, logical_cpus: int) -> Itera
 
     A Ray started here has logical CPUs, at least as many as can be waited for; a cluster's are what they are.
     """
-    for name, value in SETTINGS.items():
+    settings = SETTINGS if os.environ.get("RAY_ADDRESS") else {**SETTINGS, **ON_LOOPBACK}
+    for name, value in settings.items():
         os.environ.setdefault(name, value)
     import ray
 
@@ -37,6 +40,7 @@ def ray_session(execution: Execution, n_trials: int, logical_cpus: int) -> Itera
             _start(execution, n_trials, logical_cpus)
         offered = ray.cluster_resources()
         check_resources(execution, n_trials, offered.get("CPU", 0), offered.get("GPU", 0))
+        check_memory(execution, n_trials, offered.get("memory", 0) / 2**30)
         yield
     finally:
         if started:
@@ -56,7 +60,7 @@ def _start(execution: Execution, n_trials: int, logical_cpus: int) -> None:
         ray.init(address="local", include_dashboard=False, **_local_size(execution, n_trials, logical_cpus), **quiet)
         return
     try:
-        _require_answer(address)
+        require_answer(address)
         ray.init(**quiet)
     except (ConnectionError, OSError) as error:
         raise MadError(f"RAY_ADDRESS={address}: no Ray cluster answers there; correct it, or unset it") from error
@@ -67,7 +71,7 @@ def _python_path(folders: Sequence[str]) -> str:
     return os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), *folders])
 
 
-def _require_answer(address: str) -> None:
+def require_answer(address: str) -> None:
     """OSError unless something listens at host:port. Ray itself would knock for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if port.isdigit():

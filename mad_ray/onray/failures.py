@@ -4,7 +4,7 @@ import pickle
 from collections.abc import Iterator
 from typing import Any
 
-from mad_ray.core.errors import MadError
+from mad_ray.core.errors import MadError, Preempted
 from mad_ray.engine.failures import reason_of
 
 # What the surviving workers of a distributed fit say when one of them is gone; torch has no class for it.
@@ -19,12 +19,15 @@ class ProcessLost(MadError):
 
 def is_passing(error: BaseException) -> bool:
     """Whether a restarted trial can be better off."""
-    return isinstance(error, ProcessLost)
+    return isinstance(error, (ProcessLost, Preempted))
 
 
 def real_cause(error: BaseException, what: str) -> BaseException:
     """What `what` (a sampler, a worker of a fit) died of: ProcessLost, or the exception that it raised itself."""
     causes = list(_unwrap(error))
+    for cause in causes:
+        if isinstance(cause, Preempted):
+            return cause
     for cause in causes:
         if isinstance(cause, _lost_types()):
             return ProcessLost(f"{what} was lost ({_first_sentence(cause)})")
@@ -55,7 +58,13 @@ def unpickled(data: bytes) -> Any:
 def lost_trial(error: BaseException, retries: int) -> str:
     """Why Tune gave a trial up, in one line."""
     cause = next(_unwrap(error))
-    if isinstance(cause, ProcessLost):
+    if "low on memory" in str(cause):
+        return (
+            f"out of memory: Ray stopped its processes, and those of {retries} restarts, since their node ran low on "
+            "memory; lower run.max_concurrent or the family's batch_size, reserve what a trial needs by "
+            "run.trial_memory, or take nodes with more"
+        )
+    if is_passing(cause):
         return f"{cause}; so were {retries} restarts of its trial"
     if isinstance(cause, _lost_types()):
         return f"the process of its trial was lost, and so were {retries} restarts ({_first_sentence(cause)})"

@@ -32,7 +32,7 @@ class RoundSearcher(Searcher):
         super().__init__(metric="generation", mode="max")
         self._rounds, self._max_concurrent = rounds, max_concurrent
         self._queue: deque[Pack] = deque()
-        self._running: set[str] = set()
+        self._running: dict[str, Pack] = {}
         self.suggested: list[Pack] = []
         """Packs in the order of trials."""
         self.error: MadError | None = None
@@ -45,13 +45,16 @@ class RoundSearcher(Searcher):
         if not self._queue and not self._ask():
             return Searcher.FINISHED
         pack = self._queue.popleft()
-        self._running.add(trial_id)
+        self._running[trial_id] = pack
         self.suggested.append(pack)
         return {"pack": len(self.suggested) - 1, "work": Work(pack)}
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
-        """Whether it succeeded is read from the ledger."""
-        self._running.discard(trial_id)
+        """Whether it succeeded is read from the ledger. Of a pack that was given up each is tried by itself."""
+        pack = self._running.pop(trial_id, ())
+        if error and len(pack) > 1:
+            # One of them took the process with it again and again; the others did nothing wrong.
+            self._queue.extend((cohort,) for cohort in pack)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the ledger is the only truth."""

@@ -2,20 +2,28 @@
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mad_ray.core.errors import StoreError
+from mad_ray.core.errors import Preempted, StoreError
+from mad_ray.core.trajectory import Cohort
 from mad_ray.engine.plan import Pack
 from mad_ray.engine.rounds import Rounds
+from mad_ray.engine.runtime import Runtime
+from mad_ray.engine.settle import is_finished
 from mad_ray.engine.threads import fix_threads
 from mad_ray.engine.trajectory import Watcher, run_watched
+from mad_ray.ledger.ledger import Ledger
 from mad_ray.ledger.store import Store
+from mad_ray.ledger.studies import read_failure, record_failure
+from mad_ray.onray.elastic import counted, keep_helpers_here
 from mad_ray.onray.failures import is_passing, lost_trial
+from mad_ray.onray.preemption import this_node, watched
 from mad_ray.onray.resources import Execution
+from mad_ray.onray.restarts import MOVES, SAVED_S, saved_s
 
 POLL_S = 0.5
 
@@ -29,17 +37,28 @@ class TrialJob:
     packs: tuple[Pack, ...]
     execution: Execution
 
+    def pack_of(self, config: Mapping[str, Any]) -> Pack:
+        """What the trial of that config computes."""
+        return config["work"].pack if "work" in config else self.packs[config["pack"]]
+
 
 def run_packs(
     study: str, store: Store, packs: Sequence[Pack], execution: Execution, logs: Path, watcher: Watcher
 ) -> dict[str, str]:
-    """Run every pack to its end; returns cohort -> why its trial was given up (failed cohorts' reasons are stored).
+    """Run every pack to its end; returns cohort -> why its trial was given up. All reasons are stored as well.
 
     StoreError if the store refused: then nothing of this study can go on.
     """
     job = TrialJob(study, store, tuple(packs), execution)
-    grid = _run(job, logs, watcher, param_space={"pack": _every(len(packs))})
-    return _lost(grid, packs, execution)
+    lost = _lost(_run(job, logs, watcher, param_space=_every(job.packs)), job.packs, job)
+    # One of a pack took the process with it again and again; the others did nothing wrong.
+    alone = tuple((cohort,) for pack in packs if len(pack) > 1 for cohort in pack if cohort.id in lost)
+    if alone:
+        job = replace(job, packs=alone)
+        again = _lost(_run(job, logs, watcher, param_space=_every(alone)), alone, job)
+        tried = {cohort.id for (cohort,) in alone}
+        lost = {cohort: reason for cohort, reason in lost.items() if cohort not in tried} | again
+    return _kept(lost, packs, job)
 
 
 def run_rounds(
@@ -53,16 +72,21 @@ def run_rounds(
     grid = _run(job, logs, watcher, search_alg=searcher, num_samples=-1)
     if searcher.error:
         raise searcher.error
-    return _lost(grid, searcher.suggested, execution)
+    return _kept(_lost(grid, searcher.suggested, job), searcher.suggested, job)
 
 
 def _run(job: TrialJob, logs: Path, watcher: Watcher, param_space: dict[str, Any] | None = None, **search: Any) -> Any:
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
     from mad_ray.onray.board import Board
 
     # Tune's tracebacks of lost trials stay in its folder (error.txt); the screen gets one line each.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    board = Board.remote()  # type: ignore[attr-defined]
-    tuner = _tuner(job, board, logs, param_space or {}, search)
+    keep_helpers_here()
+    # Beside the driver, which outlives the nodes that work; should it die all the same, it starts anew.
+    beside = NodeAffinitySchedulingStrategy(this_node(), soft=True)
+    board = Board.options(scheduling_strategy=beside).remote()  # type: ignore[attr-defined]
+    tuner = _tuner(job, board, logs, param_space or {}, search, watcher)
     with _relay(board, watcher) as stopped:
         grid = tuner.fit()
     if stopped:
@@ -70,24 +94,48 @@ def _run(job: TrialJob, logs: Path, watcher: Watcher, param_space: dict[str, Any
     return grid
 
 
-def _lost(grid: Any, packs: Sequence[Pack], execution: Execution) -> dict[str, str]:
-    """In the order of packs. (A trial that died before its first report does not tell its config.)"""
-    lost = {i: lost_trial(result.error, execution.retries) for i, result in enumerate(grid) if result.error}
-    return {cohort.id: reason for i, reason in lost.items() for cohort in packs[i]}
+def _lost(grid: Any, packs: Sequence[Pack], job: TrialJob) -> dict[str, str]:
+    """Cohort -> why its trial was given up, of those neither finished nor failed by themselves, in the order of packs.
+
+    (A trial that died before its first report does not tell its config.)
+    """
+    given_up = {i: lost_trial(result.error, job.execution.retries) for i, result in enumerate(grid) if result.error}
+    return {cohort.id: reason for i, reason in given_up.items() for cohort in packs[i] if _is_open(cohort, job)}
 
 
-def _every(n: int) -> dict[str, Any]:
+def _is_open(cohort: Cohort, job: TrialJob) -> bool:
+    return read_failure(job.store, job.study, cohort.id) is None and not is_finished(cohort, Ledger(job.store, cohort))
+
+
+def _kept(lost: dict[str, str], packs: Sequence[Pack], job: TrialJob) -> dict[str, str]:
+    """The same, once it is stored for `status` and the report."""
+    for cohort in {cohort.id: cohort for pack in packs for cohort in pack}.values():
+        if cohort.id in lost and _is_open(cohort, job):
+            t = Ledger(job.store, cohort).last + 1
+            record_failure(job.store, job.study, cohort.id, t, lost[cohort.id])
+    return lost
+
+
+def _every(packs: Sequence[Pack]) -> dict[str, Any]:
     from ray import tune
 
-    return tune.grid_search(list(range(n)))
+    return {"pack": tune.grid_search(list(range(len(packs))))}
 
 
-def _tuner(job: TrialJob, board: Any, logs: Path, param_space: dict[str, Any], search: dict[str, Any]) -> Any:
+def _tuner(
+    job: TrialJob, board: Any, logs: Path, param_space: dict[str, Any], search: dict[str, Any], watcher: Watcher
+) -> Any:
     """A trial per pack. Nothing of an earlier run is restored: the ledger says what is left to do."""
     from ray import tune
 
+    from mad_ray.onray.discretion import keep_secrets
+    from mad_ray.onray.metrics import restart_counters
+    from mad_ray.onray.restarts import Restarts
+
+    keep_secrets()
     execution = job.execution
     resources = {"cpu": execution.cpus, **({"gpu": execution.trial_gpus} if execution.trial_gpus else {})}
+    resources |= execution.reserved_bytes
     return tune.Tuner(
         tune.with_resources(tune.with_parameters(run_trial, job=job, board=board), resources),
         param_space=param_space,
@@ -96,13 +144,18 @@ def _tuner(job: TrialJob, board: Any, logs: Path, param_space: dict[str, Any], s
             name=job.study,
             storage_path=str(logs.resolve()),
             failure_config=tune.FailureConfig(max_failures=execution.retries),
+            callbacks=[Restarts(execution.retries), *restart_counters(watcher, job.pack_of)],
             verbose=0,
         ),
     )
 
 
 def run_trial(config: dict[str, Any], job: TrialJob, board: Any) -> None:
-    """The function trainable. What the ledger holds is reported again, since Tune counts anew after a restart."""
+    """The function trainable. What the ledger holds is reported again, since Tune counts anew after a restart.
+
+    Preempted when the trial's node is about to be taken away, ProcessLost when what worked for it is gone: Tune starts
+    it again elsewhere.
+    """
     from ray import tune
 
     from mad_ray.onray.board import TrialWatcher
@@ -112,15 +165,33 @@ def run_trial(config: dict[str, Any], job: TrialJob, board: Any) -> None:
     fix_threads(job.execution.threads)
     quiet_data()
     watcher = TrialWatcher(board, tune.report)
-    runtime = RayRuntime(job.execution)
-    pack = config["work"].pack if "work" in config else job.packs[config["pack"]]
-    for cohort in pack:
-        try:
-            run_watched(job.study, cohort, job.store, runtime, watcher, is_passing)
-        except StoreError as error:
-            # Restarting the trial would meet the same store; the driver says why, once, and stops.
-            watcher.stopped(cohort.id, str(error))
-            return
+    pack = job.pack_of(config)
+    with watched([this_node()]) as notice, counted(job.execution):
+        if notice():
+            notice.wait_for_end()
+            raise Preempted("its node is being taken away, and no other had room")
+        runtime = RayRuntime(job.execution, notice)
+        for cohort in pack:
+            try:
+                _run_cohort(cohort, job, runtime, watcher)
+            except StoreError as error:
+                # Restarting the trial would meet the same store; the driver says why, once, and stops.
+                watcher.stopped(cohort.id, str(error))
+                return
+
+
+def _run_cohort(cohort: Cohort, job: TrialJob, runtime: Runtime, watcher: Any) -> None:
+    """To its end, telling Tune of what restarts are granted for."""
+    from ray import tune
+
+    # Nothing is told where nothing is saved: Tune's table has the columns of the first report.
+    if saved := saved_s(job.store, cohort):
+        tune.report({"generation": 0, SAVED_S: saved})
+    try:
+        run_watched(job.study, cohort, job.store, runtime, watcher, is_passing, job.execution.trial_memory)
+    except Preempted:
+        tune.report({"generation": 0, SAVED_S: saved_s(job.store, cohort), MOVES: 1.0})
+        raise
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mad_ray.report.axes import PAPER
 
 if TYPE_CHECKING:
@@ -22,6 +24,16 @@ def figure_to_png(figure: Figure) -> bytes:
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, facecolor=PAPER, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def pixels_to_png(x: np.ndarray) -> bytes:
+    """An image [C, H, W] of uint8 as it is, pixel for pixel; of one channel the same three times."""
+    from matplotlib.image import imsave
+
+    rgb = np.broadcast_to(x, (3, *x.shape[1:])) if len(x) == 1 else x[:3]
+    buffer = io.BytesIO()
+    imsave(buffer, np.ascontiguousarray(rgb.transpose(1, 2, 0)), format="png")
     return buffer.getvalue()
 
 

@@ -226,11 +226,37 @@ def test_absent_inception_weights_are_told_before_anything_starts(tmp_path) -> N
     assert "no.pt" in message
 
 
-def test_workers_must_divide_micro_batches() -> None:
-    message = refused({**DIGITS, "family": {"name": "ddpm", "batch_size": 60, "micro_batches": 3}}, workers=2)
-    assert "workers" in message
-    assert "micro_batches" in message
-    assert len(trajectories({**DIGITS, "family": {"name": "ddpm", "micro_batches": 2}}, workers=2)) == 1
+@pytest.mark.parametrize("workers", [4, {"min": 1, "max": 4}])
+def test_every_worker_needs_a_part_of_each_step(workers: Any) -> None:
+    message = refused({**DIGITS, "family": {"name": "ddpm", "batch_size": 60, "micro_batches": 3}}, workers=workers)
+    assert "run.workers=4 needs family.micro_batches of 4 or more (found 3)" in message
+    assert len(trajectories({**DIGITS, "family": {"name": "ddpm", "micro_batches": 4}}, workers=workers)) == 1
+    three = {"name": "ddpm", "batch_size": 60, "micro_batches": 3}
+    assert len(trajectories({**DIGITS, "family": three}, workers=2)) == 1, "shares need not be even"
+
+
+def test_how_many_workers_compute_it_is_no_part_of_a_result() -> None:
+    settings = {**DIGITS, "family": {"name": "ddpm", "micro_batches": 4}}
+    first, *others = [trajectories(settings, workers=workers)[0] for workers in (0, 2, {"min": 1, "max": 4})]
+    assert all(other.identity() == first.identity() for other in others)
+
+
+@pytest.mark.parametrize(
+    ("workers", "line"),
+    [
+        ({"min": 3, "max": 2}, "run.workers.min=3 exceeds run.workers.max=2; swap or correct them"),
+        ({"min": 0, "max": 2}, "run.workers.min=0: input should be greater than or equal to 1"),
+        ({"min": 1}, "run.workers.max is missing"),
+        ({"min": 1, "max": 2, "most": 3}, "run.workers.most: unknown key"),
+        (-1, "run.workers=-1: input should be greater than or equal to 0"),
+        ("two", "run.workers='two': input should be"),
+        (1.5, "run.workers=1.5: input should be"),
+    ],
+)
+def test_a_wrong_number_of_workers_is_told_in_one_line(workers: Any, line: str) -> None:
+    message = refused(DIGITS, workers=workers)
+    assert message.startswith(line), message
+    assert "\n" not in message
 
 
 def identity_of(**changes: Any) -> dict:

@@ -124,7 +124,7 @@ def test_anchors_and_merge_keys_work() -> None:
         ("- a list", "a config is a mapping"),
         ("just text", "a config is a mapping"),
         ("", "a config is a mapping"),
-        ("study: &a {name: *a}", "Circular|name"),
+        ("study: &a {name: *a}", "holds itself"),
         ("study: {2020-01-01: 3}", "keys must be str"),
         ("extends: 5", "extends=5; give one path"),
     ],

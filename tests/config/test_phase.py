@@ -107,8 +107,8 @@ def test_an_axis_is_logarithmic_if_it_says_so_or_spans_much() -> None:
         ({}, "expected exactly one of values, log and linear, found none"),
         ({"values": [1], "log": [1, 2, 3]}, r"exactly one of values, log and linear, found \['log', 'values'\]"),
         ({"values": []}, "study.map.x.values is empty"),
-        ({"values": [1, math.nan]}, r"study.map.x.values=\[1, nan\]: expected finite numbers"),
-        ({"values": [1, math.inf]}, "expected finite numbers"),
+        ({"values": [1, math.nan]}, r"study.map.x.values.1=nan: expected a finite number"),
+        ({"values": [1, math.inf]}, "expected a finite number"),
         ({"values": [True]}, "study.map.x.values.0=True"),
         ({"values": ["many"]}, "study.map.x.values.0='many'"),
         ({"log": [1, 2]}, r"log=\[1, 2\]: expected \[low, high, how many\]"),
@@ -117,7 +117,7 @@ def test_an_axis_is_logarithmic_if_it_says_so_or_spans_much() -> None:
         ({"linear": [5, 5, 3]}, "low < high"),
         ({"linear": [1, 5, 2.5]}, "how many is 2.5; expected a whole number, at least 2"),
         ({"linear": [1, 5, 1]}, "how many is 1"),
-        ({"linear": [1, 5, math.nan]}, "expected finite numbers"),
+        ({"linear": [1, 5, math.nan]}, "expected a finite number"),
         ({"stepped": [1, 5, 2]}, "study.map.x.stepped: unknown key"),
     ],
 )
@@ -256,7 +256,7 @@ def test_a_baseline_that_cannot_be_is_one_line(n: dict[str, Any], words: str) ->
         ({"metrics": {"names": ["w2_squared", "trace_ratio"]}}, "study.limit.metric is missing"),
         ({"metrics": {"names": ["support"]}}, "family=gaussian does not measure support"),
         ({"map": {"value": "n_r"}}, "study.map.value='n_r'"),
-        ({"map": {"level": math.nan}}, "study.map.level=nan: expected a number"),
+        ({"map": {"level": math.nan}}, "study.map.level=nan: expected a finite number"),
         (
             {"data": "digits", "family": "ddpm", "n_generations": 16, "metrics": {"n": 100}},
             "family=ddpm does not measure w2_squared",

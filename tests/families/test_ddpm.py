@@ -161,7 +161,7 @@ def loop(bias: float = 1.0):
         (TINY, Event((1, 8, 8), "uint8"), 0.5, 0, r"loop\.bias=0\.5: .* no classes"),
         (replace(TINY, condition_dropout=0.0), DIGITS, 0.5, 0, r"family\.condition_dropout=0"),
         (replace(TINY, conditional=False), DIGITS, 0.5, 0, r"loop\.bias=0\.5: .* told no class"),
-        (TINY, DIGITS, 1.0, 2, r"run\.workers=2 needs family\.micro_batches divisible by 2 \(found 1\)"),
+        (TINY, DIGITS, 1.0, 2, r"run\.workers=2 needs family\.micro_batches of 2 or more \(found 1\)"),
     ],
 )
 def test_what_cannot_be_is_refused(family, event, bias, workers, message):

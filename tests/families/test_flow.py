@@ -204,7 +204,7 @@ def test_what_cannot_be_is_refused(event: Event, message: str) -> None:
 def test_workers_share_a_step_evenly() -> None:
     loop = fully_synthetic(n_initial=10, bias=0.75)
     replace(Flow(), micro_batches=2).check(Rosenbrock().event, loop, 2)
-    with pytest.raises(InvalidInput, match=r"micro_batches divisible by 2 \(found 1\)"):
+    with pytest.raises(InvalidInput, match=r"micro_batches of 2 or more \(found 1\)"):
         Flow().check(Rosenbrock().event, loop, 2)
 
 

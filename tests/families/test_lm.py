@@ -211,5 +211,5 @@ def test_it_takes_text_and_language_at_every_temperature():
     for data in (Language(), Text(path=__file__)):
         for bias in (0.0, 0.5, 1.0):
             FAMILY.check(data.event, Loop(20, n_synthetic=20, bias=bias), 0)
-    with pytest.raises(InvalidInput, match="micro_batches divisible by 2"):
+    with pytest.raises(InvalidInput, match="micro_batches of 2 or more"):
         FAMILY.check(EVENT, LOOP, 2)

@@ -1,16 +1,18 @@
 """Laws of the training loop: addressed order, schedules, averages, and bits that do not depend on the workers."""
 
 import socket
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file, save_file
 from torch import nn
 
-from mad_ray.core.errors import InvalidInput, TrajectoryFailed
+from mad_ray.core.errors import InvalidInput, Preempted, TrajectoryFailed
 from mad_ray.core.keys import Keys
 from mad_ray.core.moments import Moments, rows_to_moments
 from mad_ray.core.samples import Event, Samples
@@ -21,7 +23,7 @@ from mad_ray.families.neural import Phase, Recipe, ema_weight, initialised, one_
 from mad_ray.families.optimisers import Training, update_average
 from mad_ray.families.progress import Progress, State
 from mad_ray.families.rows import Rows, generator_of
-from mad_ray.families.team import workers
+from mad_ray.families.team import share_of, workers
 
 KEYS = Keys((7,)).at("fit", 1)
 RECIPE = Recipe(n_steps=12, batch_size=8, learning_rate=1e-2, weight_decay=0.0, ema_decay=0.9, micro_batches=4)
@@ -137,12 +139,12 @@ class Images(Vectors):
 
 def fitted() -> bytes:
     """A whole family's model, convolutions and all, as bytes."""
-    family = DDPM(channels=(8, 16), n_steps=4, batch_size=8, micro_batches=2)
+    family = DDPM(channels=(8, 16), n_steps=4, batch_size=8, micro_batches=4)
     return b"".join(array.tobytes() for array in family.fit(Images(), KEYS, Progress()).values())
 
 
-def worker(rank: int, n_workers: int, port: int, folder: str, recipe: Recipe) -> None:
-    """One of a group that somebody else set up, as a Ray Train worker finds it."""
+def worker(rank: int, n_workers: int, port: int, folder: str, work: Callable[[int], bytes]) -> None:
+    """One of a group that somebody else set up, as a Ray Train worker finds it; what it comes to lies in the folder."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (
             ("RANK", rank),
@@ -156,33 +158,55 @@ def worker(rank: int, n_workers: int, port: int, folder: str, recipe: Recipe) ->
         torch.set_num_threads(1)
         torch.distributed.init_process_group("gloo")
         try:
-            Path(folder, str(rank)).write_bytes(trained(recipe) + both_trained(recipe) + fitted())
+            Path(folder, str(rank)).write_bytes(work(rank))
         finally:
             torch.distributed.destroy_process_group()
 
 
-def test_two_workers_give_the_bits_of_one(tmp_path):
+def everything(rank: int = 0) -> bytes:
+    return trained() + both_trained() + fitted()
+
+
+def of_workers(n_workers: int, folder: Path, work: Callable[[int], bytes]) -> list[bytes]:
+    """What each of a group of processes comes to."""
+    folder.mkdir(exist_ok=True)
+    torch.multiprocessing.spawn(worker, (n_workers, free_port(), str(folder), work), nprocs=n_workers)
+    return [(folder / str(rank)).read_bytes() for rank in range(n_workers)]
+
+
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.spawn(worker, (2, port, str(tmp_path), RECIPE), nprocs=2)
+        return free.getsockname()[1]
+
+
+@pytest.fixture
+def one_thread():
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    try:
-        alone = trained() + both_trained() + fitted()
-    finally:
-        torch.set_num_threads(n_threads)
-    assert (tmp_path / "0").read_bytes() == alone
-    assert (tmp_path / "1").read_bytes() == alone
+    yield
+    torch.set_num_threads(n_threads)
+
+
+@pytest.mark.parametrize("n_workers", [2, 3])
+def test_several_workers_give_the_bits_of_one(n_workers, one_thread, tmp_path):
+    """A step has four parts: two workers share them evenly, three do not."""
+    assert RECIPE.micro_batches == 4
+    assert of_workers(n_workers, tmp_path, everything) == [everything()] * n_workers
 
 
 def test_a_group_before_or_after_leaves_a_plain_fit_alone(tmp_path):
-    alone = trained() + both_trained() + fitted()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    worker(0, 1, port, str(tmp_path), RECIPE)
-    assert (tmp_path / "0").read_bytes() == alone == trained() + both_trained() + fitted()
+    alone = everything()
+    worker(0, 1, free_port(), str(tmp_path), everything)
+    assert (tmp_path / "0").read_bytes() == alone == everything()
+
+
+@pytest.mark.parametrize("n_workers", range(1, 8))
+def test_every_part_has_one_worker_and_all_have_some(n_workers):
+    shares = [share_of(rank, n_workers, 7) for rank in range(n_workers)]
+    assert [m for share in shares for m in share] == list(range(7))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    assert min(map(len, shares)) >= 1
 
 
 def test_workers_leave_the_thread_count_alone():
@@ -192,18 +216,18 @@ def test_workers_leave_the_thread_count_alone():
         assert torch.get_num_threads() == n_threads
 
 
-def test_an_uneven_share_is_refused(monkeypatch):
-    class Three:
-        num_processes = 3
+def test_a_worker_without_a_share_is_refused(monkeypatch):
+    class Five:
+        num_processes = 5
 
     class Context:
-        def __enter__(self) -> Three:
-            return Three()
+        def __enter__(self) -> Five:
+            return Five()
 
         def __exit__(self, *_: object) -> None: ...
 
     monkeypatch.setattr(neural, "workers", Context)
-    with pytest.raises(InvalidInput, match=r"run\.workers=3 needs family\.micro_batches divisible by 3 \(found 4\)"):
+    with pytest.raises(InvalidInput, match=r"run\.workers=5 needs family\.micro_batches of 5 or more \(found 4\)"):
         trained()
 
 
@@ -355,6 +379,62 @@ def test_a_fit_that_goes_on_ends_with_the_bytes_of_one_that_was_never_killed():
     assert both_trained(progress=Progress(told.append, kept_states)) == undisturbed
     assert told[0] == 7 / 12, "steps that were saved are not repeated"
     assert kept_states.saved == [3, 6, 9], "what is finished needs no checkpoint"
+
+
+def test_a_fit_that_is_to_stop_saves_at_once_and_gives_up():
+    kept_states, undisturbed = InMemory(), both_trained()
+    steps = iter(range(100))
+    stopping = lambda: next(steps) == 4  # noqa: E731
+    with pytest.raises(Preempted, match="5 steps of the fit are saved"):
+        both_trained(progress=Progress(checkpoints=kept_states, stopping=stopping))
+    assert kept_states.saved == [3, 5], "whatever the rule says"
+    assert both_trained(progress=Progress(checkpoints=kept_states)) == undisturbed
+
+
+def test_a_fit_that_can_save_nothing_does_not_stop():
+    assert both_trained(progress=Progress(stopping=lambda: True)) == both_trained()
+
+
+@dataclass
+class OnDisk:
+    """Checkpoints that several processes see."""
+
+    path: str
+
+    def load(self) -> State | None:
+        return load_file(self.path) if Path(self.path).exists() else None
+
+    def is_due(self, n_done: int) -> bool:
+        return False
+
+    def save(self, n_done: int, state: State) -> None:
+        save_file(dict(state), self.path)
+
+
+@dataclass
+class StoppedBeforeStep:
+    """What a worker does whose rank alone is told of an end, at its own step; the others are never told."""
+
+    path: str
+    rank: int
+    step: int
+
+    def __call__(self, rank: int) -> bytes:
+        asked = count(1)
+        stopping = lambda: next(asked) == self.step and rank == self.rank  # noqa: E731
+        try:
+            return both_trained(progress=Progress(checkpoints=OnDisk(self.path), stopping=stopping))
+        except Preempted as error:
+            return str(error).encode()
+
+
+def test_all_workers_stop_at_the_step_at_which_one_is_told(one_thread, tmp_path):
+    """Then another number of them goes on from there, to the bits of one that was never told."""
+    path = str(tmp_path / "state")
+    (told,) = set(of_workers(3, tmp_path / "three", StoppedBeforeStep(path, rank=2, step=4)))
+    assert b"4 steps of the fit are saved" in told
+    assert load_file(path)["n_done"] == 4
+    assert of_workers(2, tmp_path / "two", StoppedBeforeStep(path, rank=9, step=0)) == [both_trained()] * 2
 
 
 def test_saving_on_the_way_changes_no_bit():

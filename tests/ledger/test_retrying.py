@@ -18,6 +18,7 @@ class Flaky(MemoryStore):
         super().__init__(name)
         self.n_failures = n_failures
         self.after_write = after_write
+        self.n_lists = self.n_listed = 0
 
     def _fail(self) -> None:
         if self.n_failures > 0:
@@ -36,9 +37,14 @@ class Flaky(MemoryStore):
         return won
 
     def list(self, prefix):
-        for i, entry in enumerate(super().list(prefix)):
+        return self.list_after(prefix, "")
+
+    def list_after(self, prefix, after):
+        self.n_lists += 1
+        for i, entry in enumerate(entry for entry in super().list(prefix) if entry.key > after):
             if i % 2:
                 self._fail()
+            self.n_listed += 1
             yield entry
 
     def delete(self, key):
@@ -61,7 +67,7 @@ def test_transient_failures_pass(name) -> None:
 
 def test_waits_are_capped(name) -> None:
     waits: list[float] = []
-    Retrying(Flaky(name, 30), attempts=31, cap_s=0.2, sleep=waits.append).put("a", b"1")
+    Retrying(Flaky(name, 30), attempts=31, at_first=31, cap_s=0.2, sleep=waits.append).put("a", b"1")
     assert len(waits) == 30
     assert max(waits) <= 0.2
 
@@ -89,9 +95,39 @@ def test_a_listing_goes_on_where_it_broke(name) -> None:
         store.put(f"k{i}", b"")
     store.store.n_failures = 5
     assert [entry.key for entry in store.list("k")] == [f"k{i}" for i in range(9)]
-    store.store.n_failures = 99
+    assert (store.store.n_lists, store.store.n_listed) == (6, 9), "nothing is listed twice"
+
+
+def test_a_listing_that_never_goes_on_is_given_up(name) -> None:
+    class Stuck(Flaky):
+        def list_after(self, prefix, after):
+            if after == "k2":
+                raise Transient("SlowDown")
+            return super().list_after(prefix, after)
+
+    waits: list[float] = []
+    store = Retrying(Stuck(name, 0), sleep=waits.append)
+    for i in range(9):
+        store.put(f"k{i}", b"")
+    listed = store.list("k")
+    assert [next(listed).key for _ in range(3)] == ["k0", "k1", "k2"]
+    store.store.n_failures = 1
+    with pytest.raises(StoreError, match="10 attempts"):
+        list(listed)
+
+
+def test_a_store_that_never_answered_is_given_up_sooner(name) -> None:
+    """As one that is misnamed; one that did answer, workers included, is waited for longer."""
+    waits: list[float] = []
     with pytest.raises(StoreError, match="6 attempts"):
-        list(store.list("k"))
+        Retrying(Flaky(name, 99), sleep=waits.append).get("a")
+    store = Retrying(Flaky(name, 0))
+    with pytest.raises(Missing):
+        store.get("a")
+    again = pickle.loads(pickle.dumps(store))
+    again.store, again._sleep = Flaky(name, 99), waits.append
+    with pytest.raises(StoreError, match="10 attempts"):
+        again.get("a")
 
 
 def test_a_lost_answer_to_a_commit_is_harmless(name, ledgers) -> None:

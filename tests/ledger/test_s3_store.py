@@ -60,7 +60,7 @@ def test_what_the_server_says(stubbed, code, status, kind, words) -> None:
         "delete_object": lambda: store.delete("k"),
     }
     for method, call in calls.items():
-        if kind is Missing and method == "delete_object":
+        if kind is Missing and method in ("delete_object", "put_object"):
             continue
         stubber.add_client_error(method, code, "key KEYID, secret HUSH\nmore", status)
         with pytest.raises(StoreError, match=words) as caught:
@@ -74,10 +74,50 @@ def test_a_failed_precondition_is_a_lost_race(stubbed) -> None:
     store, stubber = stubbed
     expected = {"Bucket": "b", "Key": "p/k", "Body": b"1", "IfNoneMatch": "*"}
     stubber.add_client_error("put_object", "PreconditionFailed", "", 412, expected_params=expected)
+    stubber.add_response("head_object", {"ETag": '"x"', "ContentLength": 1}, {"Bucket": "b", "Key": "p/k"})
     assert store.put("k", b"1", if_absent=True) is False
     stubber.add_client_error("put_object", "PreconditionFailed", "", 412)
     with pytest.raises(StoreError, match="PreconditionFailed"):
         store.put("k", b"1")
+
+
+def test_answers_that_are_about_something_else_are_transient(stubbed) -> None:
+    store, stubber = stubbed
+    there = {"ETag": '"another"', "ContentLength": 1}
+    for if_absent in (False, True):
+        stubber.add_response("put_object", {"ETag": '"another"'})
+        stubber.add_client_error("head_object", "404", "", 404)
+        with pytest.raises(Transient, match="a write that did not happen"):
+            store.put("k", b"1", if_absent=if_absent)
+        for answer, found in (({"ETag": '"x"'}, there), ({}, there), (there, {**there, "ContentLength": 2})):
+            stubber.add_response("put_object", {"ETag": answer["ETag"]} if answer else {})
+            stubber.add_response("head_object", found)
+            with pytest.raises(Transient, match="an answer to another write"):
+                store.put("k", b"1", if_absent=if_absent)
+        stubber.add_client_error("put_object", "NoSuchKey", "", 404)
+        with pytest.raises(Transient, match="another request"):
+            store.put("k", b"1", if_absent=if_absent)
+    stubber.add_client_error("put_object", "PreconditionFailed", "", 412)
+    stubber.add_client_error("head_object", "404", "", 404)
+    with pytest.raises(Transient, match="did not happen"):
+        store.put("k", b"1", if_absent=True)
+    stubber.add_response("get_object", {"Body": StreamingBody(io.BytesIO(b"<Error>"), 7)})
+    with pytest.raises(Transient, match="no object"):
+        store.get("k")
+
+
+def test_an_encrypted_object_has_another_etag_than_its_md5(stubbed) -> None:
+    store, stubber = stubbed
+    stubber.add_response("put_object", {"ETag": '"sealed"'})
+    stubber.add_response("head_object", {"ETag": '"sealed"', "ContentLength": 1})
+    assert store.put("k", b"1") is True
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
+def test_how_long_an_answer_may_take(seconds) -> None:
+    assert S3Store("s3://b/p?timeout_s=2.5").timeout_s == 2.5
+    with pytest.raises(InvalidInput, match=f"timeout_s={seconds}; expected seconds"):
+        S3Store(f"s3://b/p?timeout_s={seconds}")
 
 
 def test_deleting_what_is_gone_is_no_error(stubbed) -> None:

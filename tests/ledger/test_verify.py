@@ -131,7 +131,7 @@ def test_a_store_that_fails_is_not_taken_for_damage(ledger) -> None:
 
 def test_sealed_documents_are_checked(ledger) -> None:
     store, tally = ledger.store, Tally()
-    data = seal({"name": "study", "values": [1, 2.5, None]})
+    data = seal({"name": "x", "values": [1, 2.5, None]})
     store.put("studies/x/study.json", data)
     store.put("studies/x/notes/1.json", data)
     store.put("studies/x/readme.txt", b"not sealed")

@@ -48,6 +48,10 @@ class Study:
         sets = [part for text in self.sets for part in ("--set", text)]
         return [sys.executable, str(LAB / "lab.py"), "run", str(self.folder / "study.yaml"), *sets]
 
+    def reading(self, command: str) -> list[str]:
+        """A command that reads the study's store."""
+        return [sys.executable, str(LAB / "lab.py"), command, "--store", self.store, "--study", self.settings["name"]]
+
     def run(self) -> subprocess.CompletedProcess[str]:
         """To its end; what it printed is in .stdout, errors included."""
         return subprocess.run(

@@ -1,11 +1,12 @@
 """What is wrong is said in one line and not tried again; what is too small is refused before anything starts."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.onray.cluster import own_cluster
-from tests.onray.processes import Study
+from tests.onray.processes import Study, environment
 from tests.onray.studies import SLOW
 
 QUICK = {"name": "lab"}
@@ -32,6 +33,26 @@ def test_an_exception_fails_its_trajectory_only(sets, wrong, tmp_path):
             assert n_tries == (2 if "run.workers=2" in sets else 1), "it is not tried again"
         else:
             assert 1 <= n_tries <= 3, "it is not tried again"
+
+
+def test_who_takes_the_process_of_a_pack_with_it_stops_alone(tmp_path):
+    """Three cheap trajectories share a trial, which dies in the second again and again."""
+    cases = {"before": {}, "deadly": {"family": {"name": "deadly", "kills": True}}, "after": {"loop": {"bias": 0.9}}}
+    settings = {**SLOW, "n_generations": 2, "seeds": 1, "family": {"name": "deadly"}, "cases": cases}
+    study = Study(tmp_path, settings, sets=("run.max_concurrent=1", "run.retries=1"))
+    done = study.run()
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert len(study.manifests()) == 2, "the others are done"
+    reason = "the process of its trial was lost, and so were 1 restarts"
+    assert done.stdout.count("FAILED") == 1, done.stdout
+    assert f"FAILED  deadly, seeds [0]: generation 1: {reason}" in done.stdout
+    status = subprocess.run(study.reading("status"), env=environment(), capture_output=True, text=True)
+    assert status.returncode == 1, status.stdout + status.stderr
+    assert status.stdout.count("FAILED") == 1
+    assert reason in status.stdout
+    page = (tmp_path / "output" / "report" / "index.html").read_text()
+    assert page.count(reason) >= 1, "the report tells it too"
 
 
 def test_threads_are_those_of_the_config_in_every_process(tmp_path):

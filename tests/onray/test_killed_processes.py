@@ -20,6 +20,8 @@ def sampling(study: Study, generation: int):
     return lambda: study.keys(f"/samples/{generation:06d}-00000.parquet")
 
 
+# Slow, both: tests/chaos has a driver, a trial and two samplers killed at random moments in every run of the tests.
+@pytest.mark.slow
 def test_the_driver(uninterrupted, tmp_path):
     study = Study(tmp_path, SLOW)
     moments = {
@@ -44,6 +46,7 @@ def test_the_driver(uninterrupted, tmp_path):
     assert_repeats_at_most(study, len(moments))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("title", "n_kills"), [(TRIAL, 2), (SAMPLER, 3)], ids=["a trial", "a sampler"])
 def test_a_process_of_the_run_which_survives(title, n_kills, uninterrupted, tmp_path):
     study = Study(tmp_path, SLOW)

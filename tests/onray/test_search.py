@@ -57,9 +57,23 @@ def test_a_round_is_over_when_all_of_its_trials_are(max_concurrent: int) -> None
     for i in range(max_concurrent):
         assert searcher.suggest("later") is None, "the next round depends on what this one finds"
         assert scripted.asked == 1
-        searcher.on_trial_complete(str(i), error=i == 0)
+        searcher.on_trial_complete(str(i))
     assert suggested(searcher, "a") <= {cohort.id for cohort in second}
     assert scripted.asked == 2
+
+
+def test_the_cohorts_of_a_pack_that_was_given_up_are_tried_one_by_one_before_the_next_round() -> None:
+    first, second = cohorts(3), cohorts(1, Gaussian(draws="rows"))
+    searcher, scripted = searcher_of(1, first, second)
+    assert len(suggested(searcher, "a")) == 3
+    searcher.on_trial_complete("a", error=True)
+    found = []
+    for trial in "bcd":
+        found += suggested(searcher, trial)
+        searcher.on_trial_complete(trial, error=True)
+    assert found == [cohort.id for cohort in first], "each once: who fails alone is not tried again"
+    assert scripted.asked == 1
+    assert suggested(searcher, "e") == {cohort.id for cohort in second}
 
 
 def test_the_search_ends_when_nothing_is_asked_for() -> None:

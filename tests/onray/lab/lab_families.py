@@ -1,6 +1,7 @@
 """A family for tests of the Ray edge: cheap, slow on request, wrong on request. Workers import it by name."""
 
 import os
+import signal
 import time
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ from mad_ray.core.keys import Keys
 from mad_ray.core.rows import addressed_normal
 from mad_ray.core.samples import Samples
 from mad_ray.core.settings import STRICT
-from mad_ray.families import FAMILIES
+from mad_ray.families import FAMILIES, Gaussian
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Lab:
     fit_s: float = 0.0
     shard_s: float = 0.0
     fails: str = ""
+    takes_mib: int = 0
 
     def check(self, *_: Any) -> None:
         """Anything goes."""
@@ -39,6 +41,7 @@ class Lab:
 
         time.sleep(self.fit_s)
         self._fail("fit")
+        torch.ones(self.takes_mib << 18).sum()
         moments = data.moments()
         threads = np.array([torch.get_num_threads()])
         return {"mean": moments.mean, "root": np.linalg.cholesky(moments.covariance), "threads": threads}
@@ -60,4 +63,17 @@ class Lab:
         raise ValueError(f"this {stage} cannot be\ncomputed")
 
 
-FAMILIES["lab"] = Lab
+@dataclass(frozen=True)
+class Deadly(Gaussian):
+    """A Gaussian, cheap enough to share a trial with others, whose fit takes the whole process with it."""
+
+    name: ClassVar[str] = "deadly"
+    kills: bool = False
+
+    def fit(self, data: Any, keys: Keys, progress: Any) -> dict[str, np.ndarray]:
+        if self.kills:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().fit(data, keys, progress)
+
+
+FAMILIES |= {"lab": Lab, "deadly": Deadly}
