@@ -137,7 +137,7 @@ def test_run_memory_reaches_the_fit() -> None:
     data = TrainingSet(Digits(), KEYS, (), {})
     job = FitJob(cohort, 1, data, "test")  # type: ignore[arg-type]
     config = parse_config({"study": {"name": "a"}, "run": {"memory": 3}})
-    session = SimpleNamespace(config=config, cohorts=[], phase=None)
+    session = SimpleNamespace(config=config, heads=[])
     execution = _execution(session)  # type: ignore[arg-type]
     assert LocalRuntime(memory_bytes=7).fit(job, silent).model["memory"] == 7
     assert pickle.loads(pickle.dumps(data)).memory_bytes == 4 << 30
