@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from mad_ray.core.trajectory import Cohort
@@ -17,8 +17,10 @@ class Screen:
 
     def __init__(self, cohorts: Sequence[Cohort], max_concurrent: int, out: TextIO | None = None) -> None:
         self._cohorts = {cohort.id: cohort for cohort in cohorts}
+        self._families = {cohort.id: repr(cohort.head.family) for cohort in cohorts}
         self._done = dict.fromkeys(self._cohorts, 0)
-        self._pace: dict[str, list[float]] = {}
+        self._spent: dict[str, tuple[float, int]] = {}
+        """Cohort -> (wall seconds, generations) of this run."""
         self._stages: dict[str, str] = {}
         self._at_once = max_concurrent
         self._out = out or sys.stdout
@@ -42,7 +44,8 @@ class Screen:
         if not commit.is_new:
             return
         n = commit.last - commit.first + 1
-        self._pace.setdefault(cohort, []).append(commit.wall_s / n)
+        seconds, done = self._spent.get(cohort, (0.0, 0))
+        self._spent[cohort] = seconds + commit.wall_s, done + n
         values = "  ".join(
             f"{LABELS.get(name, name)} {commit.values[name]:.4g}" for name in SHOWN if name in commit.values
         )
@@ -65,19 +68,24 @@ class Screen:
         return f"{found.case}, seed{f's {seeds[0]}..{seeds[-1]}' if len(seeds) > 1 else f' {seeds[0]}'}"
 
     def _left(self) -> str:
-        left_s = sum(self._left_of(cohort, n) for cohort, n in self._done.items()) / self._at_once
+        paces = self._paces()
+        left_s = sum(self._left_of(cohort, n, paces) for cohort, n in self._done.items()) / self._at_once
         if left_s < 1:
             return ""
         return f"  about {left_s / 60:.0f} min left" if left_s >= 90 else f"  about {left_s:.0f} s left"
 
-    def _left_of(self, cohort: str, n_done: int) -> float:
+    def _left_of(self, cohort: str, n_done: int, paces: Mapping[str, float]) -> float:
         """Seconds at the cohort's own pace, else at that of its family so far (0 while nothing is known of it)."""
-        found = self._cohorts[cohort]
-        family = found.head.family
-        own = self._pace.get(cohort) or [
-            pace for other, of in self._pace.items() if self._cohorts[other].head.family == family for pace in of
-        ]
-        return max(0, found.n_generations - n_done) * sum(own) / len(own) if own else 0.0
+        seconds, n = self._spent.get(cohort, (paces.get(self._families[cohort], 0.0), 1))
+        return max(0, self._cohorts[cohort].n_generations - n_done) * seconds / n
+
+    def _paces(self) -> dict[str, float]:
+        """Family -> seconds a generation, of all that were committed."""
+        totals: dict[str, tuple[float, int]] = {}
+        for cohort, (seconds, n) in self._spent.items():
+            before = totals.get(self._families[cohort], (0.0, 0))
+            totals[self._families[cohort]] = before[0] + seconds, before[1] + n
+        return {family: seconds / n for family, (seconds, n) in totals.items()}
 
     def _line(self, text: str) -> None:
         clear = "\r\x1b[2K" if self._out.isatty() else ""

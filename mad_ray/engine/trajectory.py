@@ -45,7 +45,7 @@ class Watcher(Protocol):
         ...
 
     def committed(self, cohort: str, commit: Commit) -> None:
-        """Generations are committed; those of earlier runs are told too, is_new False."""
+        """Generations are committed. Of what earlier runs committed the newest is told, is_new False."""
         ...
 
     def failed(self, cohort: str, generation: int, reason: str) -> None:
@@ -58,16 +58,22 @@ def run_cohort(
 ) -> Iterator[tuple[Manifest, bool]]:
     """Advance until every generation is committed; yields (manifest, is_new) of the whole chain, old ones first."""
     ledger = Ledger(store, cohort)
-    history = ledger.history()
-    for manifest in history:
-        if manifest.first <= cohort.n_generations:
-            yield manifest, False
-    n_told = len(history)
+    yield from ((manifest, False) for manifest in _committed(cohort, ledger))
+    yield from ((manifest, True) for manifest in _advanced(cohort, ledger, runtime, report))
+
+
+def _committed(cohort: Cohort, ledger: Ledger) -> list[Manifest]:
+    """What the ledger holds of the cohort's generations."""
+    return [manifest for manifest in ledger.history() if manifest.first <= cohort.n_generations]
+
+
+def _advanced(cohort: Cohort, ledger: Ledger, runtime: Runtime, report: Report) -> Iterator[Manifest]:
+    """Every manifest that is committed from now on, until the last generation is."""
+    n_told = len(ledger.verified)
     while not is_finished(cohort, ledger):
         advance(cohort, ledger, runtime, report)
         # Who lost the race may find more than one that others have committed since.
-        for manifest in ledger.verified[n_told:]:
-            yield manifest, True
+        yield from ledger.verified[n_told:]
         n_told = len(ledger.verified)
 
 
@@ -89,8 +95,11 @@ def run_watched(
     ledger = Ledger(store, cohort)
     try:
         with limited(memory_mib):
-            for manifest, is_new in run_cohort(cohort, store, runtime, partial(watcher.stage, cohort.id)):
-                watcher.committed(cohort.id, summarize(ledger, manifest, is_new))
+            # Each that is told costs a request, and a trial may start again a hundred times: the newest says it all.
+            for manifest in _committed(cohort, ledger)[-1:]:
+                watcher.committed(cohort.id, summarize(ledger, manifest, is_new=False))
+            for manifest in _advanced(cohort, ledger, runtime, partial(watcher.stage, cohort.id)):
+                watcher.committed(cohort.id, summarize(ledger, manifest, is_new=True))
     except StoreError:
         raise
     except Exception as error:

@@ -151,7 +151,7 @@ def _tuner(
 
 
 def run_trial(config: dict[str, Any], job: TrialJob, board: Any) -> None:
-    """The function trainable. What the ledger holds is reported again, since Tune counts anew after a restart.
+    """The function trainable. The newest commit of earlier runs is reported first, since Tune counts anew.
 
     Preempted when the trial's node is about to be taken away, ProcessLost when what worked for it is gone: Tune starts
     it again elsewhere.

@@ -84,11 +84,11 @@ def test_a_store_that_fails_ends_the_run_and_blames_no_trajectory(monkeypatch: p
     assert notes.failures == []
 
 
-def test_commits_are_told_old_ones_too() -> None:
+def test_commits_are_told_and_of_the_old_ones_the_newest() -> None:
     store, notes = new_store(), Notes()
     run(remembering(2), store)
     assert run_watched("s", remembering(3), store, LocalRuntime(), notes)
-    assert [(c.first, c.last, c.is_new) for _, c in notes.commits] == [(1, 1, False), (2, 2, False), (3, 3, True)]
+    assert [(c.first, c.last, c.is_new) for _, c in notes.commits] == [(2, 2, False), (3, 3, True)]
     assert all(set(c.values) == {"frechet"} for _, c in notes.commits)
     assert {(cohort, t) for cohort, _, t, _ in notes.stages} == {(remembering(3).id, 3)}
 
