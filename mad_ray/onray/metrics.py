@@ -167,6 +167,10 @@ class RestartCounter(Callback):
         self._n_failures: dict[str, int] = {}
         self._moved: set[str] = set()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune writes its callbacks down, for a restore that is never asked for: the metrics stay here."""
+        return {}
+
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict, **info: Any) -> None:
         if result.get(MOVES):
             self._moved.add(trial.trial_id)

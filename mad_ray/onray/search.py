@@ -56,6 +56,10 @@ class RoundSearcher(Searcher):
             # One of them took the process with it again and again; the others did nothing wrong.
             self._queue.extend((cohort,) for cohort in pack)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune writes its searcher down, for a restore that is never asked for: the search itself stays here."""
+        return {}
+
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the ledger is the only truth."""
 
