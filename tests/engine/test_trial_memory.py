@@ -18,6 +18,7 @@ from mad_ray.ledger.ledger import Ledger
 from mad_ray.ledger.memory import MemoryStore
 from mad_ray.ledger.studies import read_failure
 from mad_ray.ledger.tensors import decode_tensors, encode_tensors
+from tests.onray.lab.lab_families import Lab
 
 GREEDY = {
     "torch": lambda mib: torch.zeros(mib << 18),
@@ -66,8 +67,6 @@ def test_a_file_that_asks_for_too_much_is_damaged_and_not_out_of_memory() -> Non
 
 
 def test_one_trajectory_fails_and_the_same_command_with_more_memory_finishes_it(tmp_path, capsys, monkeypatch) -> None:
-    from tests.onray.lab.lab_families import Lab
-
     monkeypatch.setitem(FAMILIES, "lab", Lab)
     study = {
         "name": "greedy",

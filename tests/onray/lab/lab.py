@@ -1,9 +1,13 @@
-"""mad-ray, with the test family among its families."""
+"""mad-ray, with the test families among its families."""
 
 import sys
 
-import lab_families  # noqa: F401
+from lab_families import Deadly, Lab
 
 from mad_ray.cli import main
+from mad_ray.families import FAMILIES
+
+# Here and not beside the families: a test that imports one would leave it among those of its whole process.
+FAMILIES |= {"lab": Lab, "deadly": Deadly}
 
 sys.exit(main())

@@ -12,7 +12,7 @@ from mad_ray.core.keys import Keys
 from mad_ray.core.rows import addressed_normal
 from mad_ray.core.samples import Samples
 from mad_ray.core.settings import STRICT
-from mad_ray.families import FAMILIES, Gaussian
+from mad_ray.families import Gaussian
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,3 @@ class Deadly(Gaussian):
         if self.kills:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().fit(data, keys, progress)
-
-
-FAMILIES |= {"lab": Lab, "deadly": Deadly}
