@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from mad_ray.analysis.names import in_order
+from mad_ray.analysis.names import in_order, is_of_class
 from mad_ray.analysis.study import StudyResult
 
 
@@ -48,9 +48,9 @@ class Curves:
 
 
 def metrics_of(result: StudyResult, cases: Sequence[str]) -> list[str]:
-    """The metrics measured for any of these cases, in reading order."""
+    """The metrics measured for any of these cases, in reading order; those of single classes are left out."""
     rows = result.table[result.table["case"].isin(list(cases))]
-    return in_order(set(rows["metric"]))
+    return in_order({metric for metric in rows["metric"].unique() if not is_of_class(metric)})
 
 
 def study_curves(result: StudyResult, case: str, metric: str) -> Curves | None:

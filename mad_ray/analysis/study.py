@@ -11,6 +11,20 @@ FLOOR_COLUMNS = ("case", "metric", "value")
 
 
 @dataclass(frozen=True)
+class Embedding:
+    """Places in the plane, one map for all, and the classes of what lies there, -1 where nobody knows.
+
+    seed: of the trajectory. real [m, 2] and real_class [m]; places and classes: generation -> [n, 2] and [n].
+    """
+
+    seed: int
+    real: np.ndarray
+    real_class: np.ndarray
+    places: dict[int, np.ndarray]
+    classes: dict[int, np.ndarray]
+
+
+@dataclass(frozen=True)
 class CaseInfo:
     """One case of a study, apart from its measurements.
 
@@ -36,6 +50,14 @@ class CaseInfo:
     """Seed -> generation -> the first sequences, written; empty where samples are no text."""
     real_texts: list[str] = field(default_factory=list)
     """Real sequences, written."""
+    interventions: tuple[str, ...] = ()
+    """Names of what is done to samples on their way, in order."""
+    loop: str = ""
+    """The loop as JSON: cases of one text share it."""
+    n_real: int = 0
+    """Real rows that a trajectory uses up: its loop, and what its interventions learn from."""
+    embedding: Embedding | None = None
+    """One map of real samples and of those of all generations, of the first trajectory; None where none was made."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Stage -> seconds: fit, sample, measure, ..."""
 

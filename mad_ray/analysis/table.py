@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mad_ray.analysis.dynamics import read_embedding
 from mad_ray.analysis.study import FLOOR_COLUMNS, TABLE_COLUMNS, CaseInfo, StudyResult
 from mad_ray.analysis.texts import read_texts
 from mad_ray.core.errors import Missing
+from mad_ray.core.fingerprint import canonical_json
 from mad_ray.core.manifest import Manifest
 from mad_ray.core.sealed import unseal
 from mad_ray.core.values import decode_rows
 from mad_ray.ledger.beside import read_beside
 from mad_ray.ledger.chain import Chain, blob_key, read_checked
+from mad_ray.ledger.derived import labels_key
 from mad_ray.ledger.parallel import in_parallel
 from mad_ray.ledger.retention import first_samples
 from mad_ray.ledger.store import Store
@@ -38,10 +41,10 @@ def read_result(store: Store, name: str) -> StudyResult:
         for _, history, values in of_case:
             rows += values
             manifests += history
-        reference = _reference(store, case["reference"])
         floors += [
             {"case": case["case"], "metric": metric, "value": value}
-            for metric, value in reference.get("floors", {}).items()
+            for key in (case["reference"], labels_key(case["reference"]))
+            for metric, value in _reference(store, key).get("floors", {}).items()
             if value is not None
         ]
         cases.append(_case(store, case, found, failures))
@@ -108,6 +111,10 @@ def _case(
         real_points=_beside(store, case["reference"], reference, "points"),
         texts=texts,
         real_texts=real_texts,
+        interventions=tuple(case.get("interventions", ())),
+        loop=canonical_json(case.get("identity", {}).get("loop")).decode(),
+        n_real=case.get("n_real", 0),
+        embedding=read_embedding(store, case["cohorts"][0]["id"], histories[0]) if histories else None,
         seconds=dict(seconds),
     )
 

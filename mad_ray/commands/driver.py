@@ -5,8 +5,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from mad_ray.core.errors import StoreError
+from mad_ray.core.ecosystem import eaters_of
+from mad_ray.core.errors import StoreError, TrajectoryFailed
 from mad_ray.core.trajectory import Cohort
+from mad_ray.engine.embedding import embed
 from mad_ray.engine.plan import Progress, progress_of_all
 from mad_ray.engine.trajectory import Commit, Watcher
 from mad_ray.ledger.index import EMPTY, Head, read_index, write_index
@@ -54,11 +56,25 @@ class Driver:
             assert self.keep is not None
             if cohort.head.family.redraw:
                 continue
-            found = retire(self.store, cohort.id, cohort.head.loop, cohort.n_generations, self.keep)
+            loop, eaters = cohort.head.loop, eaters_of(cohort.identity)
+            found = retire(self.store, cohort.id, loop, cohort.n_generations, self.keep, eaters=eaters)
             with self._lock:
                 head = self._known.get(cohort.id, EMPTY)
                 n_bytes = head.retired_bytes + found.n_bytes
                 self._known[cohort.id] = replace(head, n_retired=found.n_all, retired_bytes=n_bytes)
+
+    def embed(self, cohorts: Iterable[Cohort]) -> None:
+        """Make the embeddings that metrics.embedding asks for: of each case its first trajectory, as far as it is."""
+        first: dict[str, Cohort] = {}
+        for cohort in cohorts:
+            if cohort.head.metrics.embedding:
+                first.setdefault(cohort.case, cohort)
+        for cohort in first.values():
+            try:
+                embed(cohort, self.store)
+            except TrajectoryFailed as error:
+                # A picture less; the results are committed.
+                print(f"no embedding of {cohort.case}: {error}")
 
     def keep_index(self) -> None:
         """Write the index if it is not as the ledgers are. A store that refuses costs the next reader time only."""

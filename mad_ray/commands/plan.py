@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from mad_ray.commands.plan_time import at_the_pace_so_far, calibrated
-from mad_ray.commands.session import Session, open_session
+from mad_ray.commands.session import Session, kind_of, n_real, open_session
 from mad_ray.config.phase import Phase
-from mad_ray.core.loop import describe
 from mad_ray.core.trajectory import Cohort
 from mad_ray.engine.generation import n_published
 from mad_ray.engine.plan import Progress, pack_cohorts, progress_of_all
@@ -62,8 +61,8 @@ def _cohort_line(cohort: Cohort, progress: Progress) -> str:
     seeds = f"seeds {cohort.seeds[0]}..{cohort.seeds[-1]}" if len(cohort.seeds) > 1 else f"seed {cohort.seeds[0]}"
     return (
         f"  {cohort.id}  {cohort.case}, {seeds}: {progress.n_done} of {cohort.n_generations} generations done\n"
-        f"    {head.family.name} on {head.data.name}. {describe(head.loop)}\n"
-        f"    real rows used: {head.loop.n_real(cohort.n_generations):,}"
+        f"    {kind_of(head)}. {head.description}\n"
+        f"    real rows used: {n_real(head):,}"
         f"{'' if head.data.n_rows is None else f' of {head.data.n_rows:,}'}; "
         f"published a generation: {n_published(cohort):,}"
     )

@@ -77,8 +77,9 @@ def at_the_pace_so_far(
 
 def calibrated(unfinished: Sequence[Cohort], found: Mapping[str, Progress], store: Store) -> Estimate:
     """From some seconds of each kind of work: data, family, metrics and bias; tells what it does as it goes."""
-    estimate = Estimate()
-    kinds = _kinds(unfinished)
+    # What the pool takes, the measuring of some samples, is lost in the noise of its members.
+    estimate = Estimate(seconds={cohort.id: 0.0 for cohort in unfinished if cohort.head.is_pool})
+    kinds = _kinds([cohort for cohort in unfinished if not cohort.head.is_pool])
     for alike in kinds:
         middle = sorted(alike, key=units)[len(alike) // 2]
         head = middle.head

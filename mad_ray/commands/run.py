@@ -17,10 +17,10 @@ from mad_ray.engine.checkpoints import CheckpointRule
 from mad_ray.engine.dataset import decode_here, missing, prepare
 from mad_ray.engine.local import LocalRuntime
 from mad_ray.engine.own_code import folders_of
-from mad_ray.engine.plan import pack_cohorts
+from mad_ray.engine.plan import groups_of, pack_cohorts
 from mad_ray.engine.reference import open_reference
 from mad_ray.engine.threads import fix_threads
-from mad_ray.engine.trajectory import Watcher, run_watched
+from mad_ray.engine.trajectory import Watcher, run_group
 from mad_ray.ledger.store import probe
 from mad_ray.ledger.studies import read_failures, register_study
 
@@ -59,6 +59,8 @@ def compute(session: Session, driver: Driver | None = None) -> tuple[Sequence[Co
         with driver.beside(screen) as watcher:
             lost = (_run_on_ray if session.config.run.runtime == "ray" else _run_here)(session, todo, watcher)
     driver.unfinished(session.cohorts)
+    # Before samples are retired: it needs those of many generations.
+    driver.embed(session.cohorts)
     driver.retire(session.cohorts)
     driver.keep_index()
     return session.cohorts, lost
@@ -116,8 +118,8 @@ def _run_here(session: Session, todo: list[Cohort], screen: Watcher) -> dict[str
     rule = CheckpointRule(settings.checkpoint_s, settings.checkpoint_steps)
     runtime = LocalRuntime(rule, settings.memory << 20)
     for pack in pack_cohorts(todo, 1):
-        for cohort in pack:
-            run_watched(session.name, cohort, session.store, runtime, screen, memory_mib=settings.trial_memory)
+        for group in groups_of(pack):
+            run_group(session.name, group, session.store, runtime, screen, memory_mib=settings.trial_memory)
     return {}
 
 

@@ -10,9 +10,10 @@ from mad_ray.config import Config, expand, load_config, parse_config
 from mad_ray.config.identity import study_identity
 from mad_ray.config.phase import AxisPoints, Phase
 from mad_ray.core.cells import Point
+from mad_ray.core.ecosystem import Ecosystem
 from mad_ray.core.fingerprint import Json
-from mad_ray.core.loop import describe
 from mad_ray.core.trajectory import Cohort, Trajectory
+from mad_ray.engine.lessons import learnt_by
 from mad_ray.engine.plan import plan_cohorts
 from mad_ray.engine.reference import reference_key, rests_on
 from mad_ray.ledger.open import open_store
@@ -89,7 +90,8 @@ def describe_cases(cohorts: Sequence[Cohort], points: Mapping[str, Point]) -> li
     cases: dict[str, dict[str, Any]] = {}
     for cohort in cohorts:
         case = cases.setdefault(cohort.case, _describe_case(cohort, points))
-        case["cohorts"].append({"id": cohort.id, "seeds": list(cohort.seeds)})
+        learnt = {"rests_on": keys} if (keys := learnt_by(cohort)) else {}
+        case["cohorts"].append({"id": cohort.id, "seeds": list(cohort.seeds), **learnt})
     return list(cases.values())
 
 
@@ -113,14 +115,39 @@ def _describe_axis(axis: AxisPoints | None) -> dict[str, Json] | None:
     return {"field": axis.field, "label": axis.label, "values": list(axis.values), "is_log": axis.is_log}
 
 
+def n_real(head: Trajectory) -> int:
+    """Real rows that the trajectory uses up: its loop, and what its interventions learn from."""
+    learnt = max((one.n_real for one in head.active.values()), default=0)
+    return head.n_real(head.n_generations) + learnt
+
+
+def _passed(head: Trajectory) -> str:
+    """ "; watermark, then mark_detector"."""
+    names = [one.name for one in head.active.values()]
+    return f"; {', then '.join(names)}" if names else ""
+
+
+def kind_of(head: Trajectory) -> str:
+    """ "ddpm on digits"."""
+    return f"{head.family.name} on {head.data.name}"
+
+
+def _group_of(ecosystem: Ecosystem, head: Trajectory) -> str:
+    """One for all members and their pool, so that their curves are drawn together."""
+    families = dict.fromkeys(member.family.name for member in ecosystem.members)
+    return f"ecosystem of {', '.join(sorted(families))} on {head.data.name}"
+
+
 def _describe_case(cohort: Cohort, points: Mapping[str, Point]) -> dict[str, Any]:
     head = cohort.head
-    group = f"{head.family.name} on {head.data.name}"
+    group = kind_of(head) if head.ecosystem is None else _group_of(head.ecosystem, head)
     found: dict[str, Any] = {
         "case": cohort.case,
         "group": group,
-        "description": f"{group}. {describe(head.loop)}",
+        "description": f"{kind_of(head)}. {head.description}{_passed(head)}",
         "n_generations": cohort.n_generations,
+        "n_real": n_real(head),
+        "interventions": [one.name for one in head.active.values()],
         "identity": head.identity(),
         "reference": reference_key(head.data, head.metrics),
         "rests_on": rests_on(head.data, head.metrics),

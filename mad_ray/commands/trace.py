@@ -11,9 +11,11 @@ import numpy as np
 
 from mad_ray.commands.session import open_session
 from mad_ray.commands.target import open_target
-from mad_ray.config.rebuild import cohort_of, family_of
+from mad_ray.config.rebuild import cohort_of, family_of, interventions_of
+from mad_ray.core.ecosystem import compose_of, of_identity
+from mad_ray.core.ecosystem import describe as describe_member
 from mad_ray.core.errors import Corrupt, InvalidInput
-from mad_ray.core.loop import Loop, Slice, compose, describe
+from mad_ray.core.loop import Loop, Slice, describe
 from mad_ray.core.trajectory import Cohort
 from mad_ray.engine.redraw import Redraw
 from mad_ray.engine.trace import Address, Row, Traced, draw, find, is_as_committed, row_of
@@ -38,11 +40,12 @@ def trace(
     if model not in (None, found.manifest.models.sha256):
         raise InvalidInput(f"{sample}: was drawn from model {model[:16]}, which is not that of this store's ledger")
     _say_origin(found)
-    family = family_of(found.manifest.identity)
-    row = draw(found, family, _cohort(found, config, overrides))
+    identity = found.manifest.identity
+    redraw = Redraw(found.store, family_of(identity), found.manifest, interventions_of(identity))
+    row = draw(found, redraw, _cohort(found, config, overrides))
     if output is not None:
         _write(row, Path(output))
-    return _compare(found, family, row, given)
+    return _compare(found, redraw, row, given)
 
 
 def parse_sample(text: str) -> tuple[Address, Row | None, str | None]:
@@ -93,14 +96,16 @@ def _cohort(found: Traced, config: str | None, overrides: Sequence[str]) -> Call
 def _say_origin(found: Traced) -> None:
     at, manifest = found.address, found.manifest
     identity, told = manifest.identity, manifest.provenance
-    loop = Loop(**identity["loop"])
+    loop, ecosystem = Loop(**identity["loop"]), of_identity(identity)
     lines = {
         "sample": f"{at.index} of generation {at.generation}, seed {at.seed}, cohort {at.cohort}",
         "model": f"{blob_key(manifest, manifest.models)} (SHA-256 {manifest.models.sha256})",
         "family": _settings(identity["family"]),
         "loop": describe(loop),
+        **({"on the way": "; ".join(map(_settings, passed))} if (passed := identity.get("interventions")) else {}),
         "data": _settings(identity["data"]),
-        f"D^{at.generation}": "; ".join(map(_slice, compose(loop, at.generation))),
+        **({"member": describe_member(ecosystem[identity["member"]])} if ecosystem is not None else {}),
+        f"D^{at.generation}": "; ".join(map(_slice, compose_of(identity, at.generation))),
         "stored": _where(found),
         "made by": f"attempt {manifest.attempt}, {_when(told)}, {told.get('device')}, {told.get('threads')} threads",
         "versions": ", ".join(f"{name} {version}" for name, version in told.get("versions", {}).items()),
@@ -116,7 +121,8 @@ def _settings(of: dict[str, Any]) -> str:
 
 
 def _slice(part: Slice) -> str:
-    what = "real rows" if part.is_real else f"samples of generation {part.generation},"
+    whose = f" of member {part.member}," if part.member else ","
+    what = "real rows" if part.is_real else f"samples of generation {part.generation}{whose}"
     return f"{what} {part.start:,}..{part.stop - 1:,}"
 
 
@@ -132,15 +138,15 @@ def _when(told: dict[str, Any]) -> str:
     return datetime.fromtimestamp(told.get("started_s", 0), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _compare(found: Traced, family: Any, drawn: Row, given: Row | None) -> int:
+def _compare(found: Traced, redraw: Redraw, drawn: Row, given: Row | None) -> int:
     """Print how the sample that was drawn again compares with what there is of it; 0 if nothing differs."""
     stored = found.stored()
     compared = {"the stored sample": stored, "the file's sample": given}
     differing = [name for name, row in compared.items() if row is not None and row != drawn]
-    if stored is None and found.shard is not None and not is_as_committed(found, family):
+    if stored is None and found.shard is not None and not is_as_committed(found, redraw):
         differing.append("its retired shard")
     if differing:
-        why = Redraw(found.store, family, found.manifest).difference()
+        why = redraw.difference()
         print(f"drawn again: NOT the same as {' and '.join(differing)} ({why})")
         return 1
     if found.shard is None:

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from mad_ray.core.ecosystem import eaters_of
 from mad_ray.core.errors import Corrupt, InvalidInput, Missing
 from mad_ray.core.loop import Loop
 from mad_ray.ledger.chain import ledger_prefix
+from mad_ray.ledger.derived import embeddings_prefix
 from mad_ray.ledger.documents import require_documents, verify_documents
 from mad_ray.ledger.gc import collect
 from mad_ray.ledger.index import EMPTY, Head, open_index, read_index, write_index
@@ -45,12 +47,16 @@ def _verify_contents(store: Store, name: str, tally: Tally) -> Iterator[Finding]
         yield from verify_documents(store, f"{folder}/", tally)
     for case in document["cases"]:
         # Before its first commit a case rests on nothing yet.
-        if any(_has_commits(store, cohort["id"]) for cohort in case["cohorts"]):
+        begun = [cohort for cohort in case["cohorts"] if _has_commits(store, cohort["id"])]
+        if begun:
             yield from require_documents(store, case.get("rests_on", ()))
+        yield from require_documents(store, [key for cohort in begun for key in cohort.get("rests_on", ())])
     yield from verify_documents(store, "extractors/", tally)
+    yield from verify_documents(store, "interventions/", tally)
     yield from verify_documents(store, "datasets/", tally)
     for cohort in dict.fromkeys(cohort["id"] for case in document["cases"] for cohort in case["cohorts"]):
         yield from verify_cohort(store, cohort, tally, heads.get(cohort, EMPTY))
+        yield from verify_documents(store, embeddings_prefix(cohort), tally)
 
 
 def _has_commits(store: Store, cohort_id: str) -> bool:
@@ -97,9 +103,9 @@ def _retire_all(store: Store, name: str, document: dict[str, Any], keep: Keep, d
     known = read_index(store, name)
     total = Retired()
     for case in document["cases"]:
-        loop = Loop(**case["identity"]["loop"])
+        loop, eaters = Loop(**case["identity"]["loop"]), eaters_of(case["identity"])
         for cohort in case["cohorts"]:
-            one = retire(store, cohort["id"], loop, case["n_generations"], keep, dry)
+            one = retire(store, cohort["id"], loop, case["n_generations"], keep, dry, eaters)
             total = Retired(total.n + one.n, total.n_objects + one.n_objects, total.n_bytes + one.n_bytes)
             head = known.get(cohort["id"], EMPTY)
             if one.n and head.last:

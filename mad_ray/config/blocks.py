@@ -12,6 +12,7 @@ from mad_ray.core.settings import STRICT
 from mad_ray.data import SOURCES
 from mad_ray.families import FAMILIES
 from mad_ray.families.own import check_settings, family_class
+from mad_ray.interventions import INTERVENTIONS
 from mad_ray.metrics.measure import Metrics
 
 OF_PRESETS: dict[str, tuple[type, str]] = {
@@ -53,6 +54,25 @@ def make_family(block: Any, path: str) -> Any:
 def make_metrics(block: Any, path: str) -> Metrics:
     """What is measured."""
     return validate(Metrics, block, path)
+
+
+def make_interventions(block: Any, path: str) -> tuple[Any, ...]:
+    """Interventions in the order in which they are written: {watermark: {strength: 2}, mine: {name: detector}}.
+
+    A key is a name for the reader; what it is says `name`, or else the key. One that is null is left out.
+    """
+    if not isinstance(block, dict):
+        raise InvalidInput(f"{path}={block!r}: expected a mapping, each with its settings: {{detector: {{}}}}")
+    given = {key: settings for key, settings in block.items() if settings is not None}
+    for key, settings in given.items():
+        if not isinstance(settings, dict):
+            raise InvalidInput(f"{path}.{key}={settings!r}: expected a mapping of settings, or null to leave it out")
+    return tuple(named_intervention({"name": key, **settings}, f"{path}.{key}") for key, settings in given.items())
+
+
+def named_intervention(block: Any, path: str) -> Any:
+    """One intervention from its name and settings."""
+    return _named(block, INTERVENTIONS, path)
 
 
 def loop_of(block: Any, path: str) -> Loop:

@@ -3,19 +3,22 @@
 import itertools
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-from mad_ray.config.blocks import loop_of, make_data, make_family, make_metrics
+from mad_ray.config.blocks import loop_of, make_data, make_family, make_interventions, make_metrics
+from mad_ray.config.ecosystems import has_pool, make_ecosystem
+from mad_ray.config.interventions import check_interventions
 from mad_ray.config.limits import require_feasible
 from mad_ray.config.load import merge
 from mad_ray.config.model import Config, RandomSearch, StudySettings
 from mad_ray.config.validate import unknown
 from mad_ray.core.errors import InvalidInput
 from mad_ray.core.keys import Keys
-from mad_ray.core.trajectory import Trajectory
-from mad_ray.metrics.measure import MODE_NAMES, MODEL_NAMES, TEXT_NAMES
+from mad_ray.core.trajectory import Trajectory, member_trajectory, pool_trajectory
+from mad_ray.metrics.measure import LABELLED_NAMES, MODE_NAMES, MODEL_NAMES, TEXT_NAMES
 
-VARIABLE = ("data", "family", "loop", "metrics", "n_generations", "seeds")
+VARIABLE = ("data", "family", "loop", "interventions", "ecosystem", "metrics", "n_generations", "seeds")
 OF_LAWS = {
     "tail_recall": ("rare", "rare pairs"),
     "rule_error": ("rules", "rules"),
@@ -35,7 +38,11 @@ def expand(config: Config) -> list[Trajectory]:
     for label, over, path in _cases(study):
         base = {name: getattr(study, name) for name in VARIABLE}
         resolved = merge(as_mappings(base), as_mappings(over))
-        found += _trajectories(label, resolved, path, config.run.most_workers)
+        if resolved["ecosystem"]:
+            is_alone = not (study.cases or study.grid or study.random)
+            found += _members("" if is_alone else label, resolved, path, config.run.most_workers)
+        else:
+            found += _trajectories(label, resolved, path, config.run.most_workers)
     return found
 
 
@@ -109,10 +116,27 @@ def _trajectories(label: str, resolved: dict[str, Any], path: str, workers: int)
     family = make_family(resolved["family"], f"{path}.family")
     loop = loop_of(resolved["loop"], f"{path}.loop")
     metrics = make_metrics(resolved["metrics"], f"{path}.metrics")
+    interventions = make_interventions(resolved["interventions"], f"{path}.interventions")
     n_generations, seeds = counts(resolved, path)
-    found = [Trajectory(data, family, loop, metrics, n_generations, seed, label) for seed in seeds]
+    settings = (data, family, loop, metrics, n_generations)
+    found = [Trajectory(*settings, seed, label, interventions=interventions) for seed in seeds]
     check_trajectory(found[0], label, workers)
     return found
+
+
+def _members(label: str, resolved: dict[str, Any], path: str, workers: int) -> list[Trajectory]:
+    """The trajectories of an ecosystem's members, and of its pool: each a case of its own."""
+    data = make_data(resolved["data"], f"{path}.data")
+    metrics = make_metrics(resolved["metrics"], f"{path}.metrics")
+    n_generations, seeds = counts(resolved, path)
+    ecosystem, names = make_ecosystem(resolved, n_generations, path)
+    heads = [member_trajectory(data, metrics, n_generations, ecosystem, name) for name in names]
+    if has_pool(resolved, ecosystem, metrics, path):
+        heads.append(pool_trajectory(data, metrics, n_generations, ecosystem))
+    heads = [replace(head, case=f"{label} · {head.member}" if label else head.member) for head in heads]
+    for head in heads:
+        check_trajectory(head, head.case, workers)
+    return [replace(head, seed=seed) for head in heads for seed in seeds]
 
 
 def counts(resolved: dict[str, Any], path: str) -> tuple[int, tuple[int, ...]]:
@@ -133,7 +157,7 @@ def check_trajectory(trajectory: Trajectory, label: str, workers: int) -> None:
     """What only data, family, loop and metrics together can tell."""
     data, loop, metrics = trajectory.data, trajectory.loop, trajectory.metrics
     if data.n_rows is not None:
-        t = loop.exhausted_at(data.n_rows, trajectory.n_generations)
+        t = trajectory.exhausted_at(data.n_rows)
         if t == 1:
             raise InvalidInput(
                 f"{label}: loop.n_initial={loop.n_initial} exceeds the {data.n_rows:,} training rows of "
@@ -141,9 +165,9 @@ def check_trajectory(trajectory: Trajectory, label: str, workers: int) -> None:
             )
         if t is not None:
             raise InvalidInput(
-                f"{label}: fresh data exhausted at t={t}: {loop.n_real(t):,} rows needed, {data.n_rows:,} exist; "
+                f"{label}: fresh data exhausted at t={t}: {trajectory.n_real(t):,} rows needed, {data.n_rows:,} exist; "
                 f"lower loop.n_fresh or n_generations (all {trajectory.n_generations} need "
-                f"{loop.n_real(trajectory.n_generations):,})"
+                f"{trajectory.n_real(trajectory.n_generations):,})"
             )
     if data.n_held_out is not None and metrics.n > data.n_held_out:
         raise InvalidInput(
@@ -153,6 +177,7 @@ def check_trajectory(trajectory: Trajectory, label: str, workers: int) -> None:
     _check_features(trajectory, label)
     _check_names(trajectory, label)
     trajectory.family.check(data.event, loop, workers)
+    check_interventions(trajectory, label)
 
 
 def _check_names(trajectory: Trajectory, label: str) -> None:
@@ -161,11 +186,14 @@ def _check_names(trajectory: Trajectory, label: str) -> None:
     measures = getattr(family, "measures", ())
     law = data.law() if hasattr(data, "law") else {}
     for name in metrics.names:
-        if name in MODEL_NAMES and name not in measures:
+        # The pool is no model, its members are.
+        if name in MODEL_NAMES and name not in measures and not trajectory.is_pool:
             known = f"it knows {', '.join(measures)}" if measures else "it knows nothing of itself"
             raise InvalidInput(f"{label}: metrics.names: family={family.name} does not measure {name}; {known}")
         if name in MODE_NAMES and "centres" not in law:
             raise InvalidInput(f"{label}: metrics.names: {name} needs data with modes, and {data.name} has none known")
+        if name in LABELLED_NAMES:
+            _check_labels(trajectory, label, f"names: {name}")
         if name in TEXT_NAMES and not data.event.n_symbols:
             raise InvalidInput(f"{label}: metrics.names: {name} needs text, and {data.name} is none")
         if name in OF_LAWS and OF_LAWS[name][0] not in law:
@@ -173,9 +201,26 @@ def _check_names(trajectory: Trajectory, label: str) -> None:
                 f"{label}: metrics.names: {name} needs data of known {OF_LAWS[name][1]}, and those of {data.name} are "
                 f"not known; leave {name} out, or use data=language"
             )
+    if metrics.downstream:
+        _check_labels(trajectory, label, "downstream: true")
     is_vectors = data.event.dtype != "uint8" and len(data.event.shape) == 1 and not data.event.n_symbols
     if metrics.snapshots and not is_vectors:
         raise InvalidInput(f"{label}: metrics.snapshots are for vectors; samples of {data.name} are kept anyway")
+
+
+def _check_labels(trajectory: Trajectory, label: str, what: str) -> None:
+    """Classifiers and classes need labels, of the data and of what the family draws."""
+    data, family = trajectory.data, trajectory.family
+    if data.event.n_classes < 2:
+        raise InvalidInput(
+            f"{label}: metrics.{what} needs labelled data, and {data.name} has no labels; take it out, or use others"
+        )
+    # A family of the user's own may draw labels without saying so.
+    if getattr(family, "is_conditional", None) is False:
+        raise InvalidInput(
+            f"{label}: metrics.{what} needs labelled samples, and family={family.name} as set draws none; take it out, "
+            "or use a conditional family"
+        )
 
 
 def _check_features(trajectory: Trajectory, label: str) -> None:

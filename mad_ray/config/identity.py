@@ -26,7 +26,12 @@ def study_identity(study: StudySettings) -> dict[str, Json]:
 
 
 def _blocks(settings: dict[str, Any]) -> dict[str, Any]:
-    return {name: _block(name, value) for name, value in settings.items()}
+    found = {name: _block(name, value) for name, value in settings.items()}
+    members = found.get("ecosystem", {}).get("members")
+    if isinstance(members, dict):
+        blocks = {name: _blocks(value) if isinstance(value, dict) else value for name, value in members.items()}
+        found["ecosystem"] = {**found["ecosystem"], "members": blocks}
+    return found
 
 
 def _block(name: str, value: Any) -> Any:

@@ -95,6 +95,38 @@ class SearchSettings(BaseModel):
     """What is sought is the largest y at which the value is at least the level; if it rises, at most the level."""
 
 
+class MemberSettings(BaseModel):
+    """One model of an ecosystem: blocks laid over the study's own, and what it eats."""
+
+    model_config = _STRICT
+
+    family: str | dict[str, Any] | None = None
+    """Its family, or settings over the study's."""
+    loop: dict[str, Any] = Field(default_factory=dict)
+    """Its loop's numbers, over the study's."""
+    interventions: dict[str, Any] = Field(default_factory=dict)
+    """What is done to samples on their way out of it, and into its D^t; over the study's."""
+    eats: dict[str, float] = Field(default_factory=dict)
+    """Whose samples make up which share of its n_synthetic; they sum to 1. `pool`: of every member that is there, in
+    equal shares. Left out: its own alone."""
+    lag: int = Field(1, ge=1)
+    """From how far back: at time t what was published at time t - lag, or the oldest there is."""
+    enters: int = Field(1, ge=1)
+    """The time of its generation 1. A late entrant's D^1 is n_initial samples of what it eats: it finds no others."""
+
+
+class EcosystemSettings(BaseModel):
+    """Members, and whether the pool is measured."""
+
+    model_config = _STRICT
+
+    members: dict[str, dict[str, Any] | None]
+    """Name -> settings (MemberSettings); null leaves one out."""
+    pool: bool | None = None
+    """Whether what all members publish, in equal shares, is measured as a case of its own. Left out: if there are
+    several."""
+
+
 class StudySettings(BaseModel):
     """What is computed: the study's identity."""
 
@@ -117,6 +149,11 @@ class StudySettings(BaseModel):
     """The model family: a name, or a mapping with name and settings; module:Class is one of your own."""
     loop: dict[str, Any] = Field(default_factory=dict)
     """The loop: kind (a preset) and its numbers, or the Loop's own numbers."""
+    interventions: dict[str, Any] = Field(default_factory=dict)
+    """What is done to samples on their way from a model into D^t, in this order: name -> settings."""
+    ecosystem: dict[str, Any] = Field(default_factory=dict)
+    """Several models that feed on each other. members: name -> what differs from the blocks above, and what it eats;
+    pool: whether all that they publish is measured together, too."""
     metrics: dict[str, Any] = Field(default_factory=dict)
     """What is measured, on how many samples, in which feature space."""
     cases: dict[str, dict[str, Any]] = Field(default_factory=dict)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from mad_ray.config.blocks import loop_of, make_data, make_family, make_metrics
+from mad_ray.config.blocks import loop_of, make_data, make_family, make_interventions, make_metrics
 from mad_ray.config.expand import VARIABLE, as_mappings, check_path, check_trajectory, counts, nested, value_text
 from mad_ray.config.limits import MAX_VALUES, require_feasible
 from mad_ray.config.load import merge
@@ -40,8 +40,8 @@ class AxisPoints:
 
     @property
     def label(self) -> str:
-        """The paper's symbol, else the field's last name."""
-        return SYMBOLS.get(self.field, self.field.rpartition(".")[2])
+        """The paper's symbol, else the field's last name in words."""
+        return SYMBOLS.get(self.field, self.field.rpartition(".")[2].replace("_", " "))
 
     @property
     def is_whole(self) -> bool:
@@ -55,6 +55,11 @@ class Phase:
         study = config.study
         if study.map is None:
             raise InvalidInput(f"study.map is missing: kind {study.kind} needs its axes; see configs/phase/")
+        if study.ecosystem:
+            raise InvalidInput(
+                f"study.ecosystem does not go with kind {study.kind}: a cell is one loop; use kind curves, with a grid "
+                "over ecosystem.members.NAME..."
+            )
         for name in ("cases", "grid", "random"):
             if getattr(study, name):
                 raise InvalidInput(f"study.{name} does not go with kind {study.kind}; put the fields on map's axes")
@@ -72,6 +77,8 @@ class Phase:
         n_cells = math.prod(len(found.values) for found in (self.x, self.y, self.panel) if found)
         require_feasible(n_cells if self.kind == "grid" else 1, "study.map: cells")
         named = [found.field for found in (self.x, self.y, self.panel) if found]
+        if any(field.partition(".")[0] == "ecosystem" for field in named):
+            raise InvalidInput("study.map: a cell is one loop, and has no ecosystem; take kind curves, with study.grid")
         if len(set(named)) < len(named):
             raise InvalidInput(f"study.map: {named} name one field twice; give each axis its own")
         for found in (self.x, self.y, self.panel):
@@ -203,9 +210,11 @@ class Phase:
         data = make_data(resolved["data"], "study.data")
         family = make_family(resolved["family"], "study.family")
         metrics = make_metrics(resolved["metrics"], "study.metrics")
+        # The baseline's models are fitted on real samples alone, which need no protection.
+        interventions = make_interventions(resolved["interventions"], "study.interventions") if is_cell else ()
         until = self.limit if is_cell else None
         n, seeds = n_and_seeds
-        found = [Trajectory(data, family, loop, metrics, n, seed, label, until) for seed in seeds]
+        found = [Trajectory(data, family, loop, metrics, n, seed, label, until, interventions) for seed in seeds]
         check_trajectory(found[0], label, self.config.run.most_workers)
         if self.limit.metric not in (*metrics.of_samples, *metrics.of_model(getattr(family, "measures", ()))):
             raise InvalidInput(f"study.limit.metric={self.limit.metric} is not measured; add it to metrics.names")

@@ -1,11 +1,12 @@
 """The way back: from an identity, as manifests hold it, to the settings that it came from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mad_ray.config.blocks import make_data, make_family, make_metrics
+from mad_ray.config.blocks import make_data, make_family, make_metrics, named_intervention
 from mad_ray.config.validate import validate
+from mad_ray.core.ecosystem import POOL, Pool, of_identity
 from mad_ray.core.errors import InvalidInput
 from mad_ray.core.loop import Loop
 from mad_ray.core.stopping import Limit
@@ -19,7 +20,16 @@ def family_of(identity: Mapping[str, Any]) -> Any:
     InvalidInput if there is none.
     """
     look_in(Path.cwd())
-    return make_family(identity["family"], "family")
+    return Pool() if identity.get("member") == POOL else make_family(identity["family"], "family")
+
+
+def interventions_of(identity: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The interventions that a cohort's identity names, in their order."""
+    return _interventions(identity.get("interventions", ()))
+
+
+def _interventions(blocks: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(named_intervention(block, "interventions") for block in blocks)
 
 
 def cohort_of(identity: Mapping[str, Any], cohort_id: str, n_generations: int) -> Cohort:
@@ -39,7 +49,12 @@ def cohort_of(identity: Mapping[str, Any], cohort_id: str, n_generations: int) -
     )
     limit = None if until is None else validate(Limit, until, "until")
     seeds = identity["seeds"]
-    found = Cohort(tuple(Trajectory(*settings, n_generations, seed, until=limit) for seed in seeds))
+    rest = {
+        "interventions": interventions_of(identity),
+        "ecosystem": of_identity(identity, lambda block: make_family(block, "family"), _interventions),
+        "member": identity.get("member", ""),
+    }
+    found = Cohort(tuple(Trajectory(*settings, n_generations, seed, "", limit, **rest) for seed in seeds))
     if found.id != cohort_id:
         raise InvalidInput(
             f"cohort {cohort_id}: this version of mad_ray makes {found.id} of its settings; give its CONFIG, or "

@@ -6,12 +6,15 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from mad_ray.config.blocks import LoopInput
-from mad_ray.config.model import Config
+from mad_ray.config.ecosystems import OVERLAID
+from mad_ray.config.expand import VARIABLE
+from mad_ray.config.model import Config, EcosystemSettings, MemberSettings
 from mad_ray.core.loop import Loop
 from mad_ray.core.stopping import Limit
 from mad_ray.data import SOURCES
 from mad_ray.families import FAMILIES
 from mad_ray.families.own import REFERENCE
+from mad_ray.interventions import INTERVENTIONS
 from mad_ray.metrics.measure import Metrics
 
 
@@ -24,10 +27,12 @@ def json_schema() -> dict[str, Any]:
     study["family"]["anyOf"] += _own_families()
     study["loop"] = {**_loop_schema(), "description": study["loop"]["description"]}
     study["limit"] = {**_plain(Limit), "description": study["limit"]["description"]}
+    study["interventions"] = _interventions(study["interventions"])
     study["metrics"] = {**_plain(Metrics), "description": study["metrics"]["description"]}
+    study["ecosystem"] = _ecosystem(study)
     study["cases"]["additionalProperties"] = {
         "type": "object",
-        "properties": {k: study[k] for k in ("data", "family", "loop", "metrics", "n_generations", "seeds")},
+        "properties": {k: study[k] for k in VARIABLE},
         "additionalProperties": False,
     }
     schema["properties"]["extends"] = {"type": "string", "description": "A config to start from, relative to this one."}
@@ -46,6 +51,47 @@ def _choice(known: dict[str, type], property_schema: dict[str, Any]) -> dict[str
         own["properties"] = {"name": {"const": name}, **own.get("properties", {})}
         options.append(own)
     return {"anyOf": options, "description": property_schema["description"]}
+
+
+def _interventions(property_schema: dict[str, Any]) -> dict[str, Any]:
+    """Under its own name, settings; under any other, those of the one that `name` tells; null leaves it out."""
+    named = _choice(INTERVENTIONS, property_schema)["anyOf"][1:]
+    nothing = {"type": "null"}
+    return {
+        "type": "object",
+        "properties": {
+            name: {"anyOf": [_plain(kind) | {"additionalProperties": True}, nothing]}
+            for name, kind in INTERVENTIONS.items()
+        },
+        "additionalProperties": {"anyOf": [*named, nothing]},
+        "description": property_schema["description"],
+    }
+
+
+def _ecosystem(study: dict[str, Any]) -> dict[str, Any]:
+    """Members whose blocks are those of the study."""
+    member, whole = MemberSettings.model_json_schema(), EcosystemSettings.model_json_schema()
+    for name in OVERLAID:
+        member["properties"][name] = {**study[name], "description": member["properties"][name]["description"]}
+    members = whole["properties"]["members"]
+    return {
+        "type": "object",
+        "properties": {
+            "members": {
+                "type": "object",
+                "additionalProperties": {"anyOf": [member, {"type": "null"}]},
+                "description": members["description"],
+            },
+            "pool": whole["properties"]["pool"],
+        },
+        "additionalProperties": False,
+        "description": study["ecosystem"]["description"],
+    }
+
+
+def _loose(kind: type) -> dict[str, Any]:
+    """Its settings, and whatever else: another kind may go by this name."""
+    return {**_plain(kind), "additionalProperties": True}
 
 
 def _own_families() -> list[dict[str, Any]]:

@@ -41,6 +41,13 @@ def identity(settings: Any) -> dict[str, Json]:
     return fields
 
 
+def family_identity(family: Any) -> dict[str, Json]:
+    """Those of a family, named: of the user's own by its module:Name, since two could be named alike."""
+    kind = type(family)
+    is_ours = kind.__module__.partition(".")[0] == __name__.partition(".")[0]
+    return {**identity(family), "name": kind.name if is_ours else f"{kind.__module__}:{kind.__qualname__}"}
+
+
 def _default(field: dataclasses.Field) -> Any:
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()

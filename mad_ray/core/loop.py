@@ -1,7 +1,7 @@
 """The self-consuming loop: which rows make up the training set D^t. Everything here is pure."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -19,6 +19,8 @@ class Slice:
     generation: int
     start: int
     stop: int
+    member: str = ""
+    """In an ecosystem, whose samples; empty for the reader's own."""
 
     @property
     def n(self) -> int:
@@ -123,8 +125,13 @@ def pieces(loop: Loop, part: Slice) -> tuple[Slice, ...]:
     moments, its counts) can be drawn by itself, and is the same wherever the piece returns.
     """
     cuts = _real_cuts(loop) if part.is_real else _synthetic_cuts(loop.n_synthetic, loop.memory, part.generation)
-    ends = [part.start, *(cut for cut in cuts if part.start < cut < part.stop), part.stop]
-    return tuple(Slice(part.generation, low, high) for low, high in pairwise(ends) if high > low)
+    return cut(part, cuts)
+
+
+def cut(part: Slice, points: Iterable[int]) -> tuple[Slice, ...]:
+    """The slice cut at those points, ascending, that lie within it."""
+    ends = [part.start, *(point for point in points if part.start < point < part.stop), part.stop]
+    return tuple(replace(part, start=low, stop=high) for low, high in pairwise(ends) if high > low)
 
 
 def _real_cuts(loop: Loop) -> tuple[int, ...]:

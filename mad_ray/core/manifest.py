@@ -1,6 +1,6 @@
 """Manifests: what one commit made visible. JSON round trip; the chain's digest covers the results, not the timings."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mad_ray.core.errors import Corrupt
@@ -38,6 +38,7 @@ class Manifest:
     n_published: samples each generation published; where `shards` is empty they are redrawn from model and keys.
     metrics: measured values (values.py). parent: `digest` of the manifest before, so the ledger is a hash chain.
     provenance: what may differ between two runs of the same study: attempt, versions, device, seconds, bytes.
+    eaten: of an ecosystem's members, cohort -> digest of the newest manifest that D^last was read from.
     """
 
     identity: dict[str, Json]
@@ -51,11 +52,18 @@ class Manifest:
     shards: tuple[Shard, ...]
     metrics: Blob
     provenance: dict[str, Any]
+    eaten: dict[str, str] = field(default_factory=dict)
 
     def content(self) -> dict[str, Json]:
         """All that must come out the same whenever and wherever it is computed."""
         fields = asdict(self)
         del fields["provenance"]
+        # Left out where there is none, so that manifests of plain loops stay what they were.
+        if not self.eaten:
+            del fields["eaten"]
+        for part in fields["training"]:
+            if not part["member"]:
+                del part["member"]
         return {"format": FORMAT, **fields}
 
     @property

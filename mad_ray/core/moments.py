@@ -49,6 +49,10 @@ class Moments:
         """The inverse of `arrays`."""
         return Moments(arrays["n"], arrays["mean"], arrays["scatter"])
 
+    def row(self, b: int) -> "Moments":
+        """Those of trajectory b alone, B = 1."""
+        return Moments(self.n[b : b + 1], self.mean[b : b + 1], self.scatter[b : b + 1])
+
     def merge(self, other: "Moments") -> "Moments":
         """The moments of both samples together (Chan, Golub and LeVeque 1983, pairwise update)."""
         _refuse_exact((self, other))

@@ -1,6 +1,7 @@
 """Measured values: rows in memory, columns in the store (thousands of generations of many seeds stay small)."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -8,6 +9,12 @@ from mad_ray.core.fingerprint import canonical_json
 
 MetricRow = dict[str, Any]
 """generation, seed, metric, bias (lambda at which it was measured), value (None where it is not finite)."""
+
+
+def metric_row(t: int, seed: int, metric: str, bias: float, value: float) -> MetricRow:
+    """One measured value."""
+    finite = float(value) if math.isfinite(value) else None
+    return {"generation": t, "seed": seed, "metric": metric, "bias": float(bias), "value": finite}
 
 
 def encode_rows(rows: Sequence[MetricRow]) -> bytes:

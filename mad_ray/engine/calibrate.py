@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from mad_ray.core.loop import compose
 from mad_ray.core.trajectory import Cohort
+from mad_ray.engine.dynamics import dynamics_of, dynamics_rows, open_labels
 from mad_ray.engine.generation import first_model_of, images_of_fit, n_published
 from mad_ray.engine.local import LocalRuntime
 from mad_ray.engine.measure import measure_samples, model_rows, sample_rows
@@ -22,6 +23,7 @@ from mad_ray.families.progress import Progress
 from mad_ray.ledger.memory import MemoryStore
 from mad_ray.ledger.overlay import Overlay
 from mad_ray.ledger.store import Store
+from mad_ray.metrics.measure import LABELLED_NAMES
 
 BUDGET_S = 6.0
 """Seconds that each stage of each kind of work is watched, about."""
@@ -46,8 +48,8 @@ class Pace:
     def seconds(self, cohort: Cohort, first: int) -> dict[str, float]:
         """Of generations first.. of a cohort, by stage."""
         generations = range(first, cohort.n_generations + 1)
-        loop, seeds = cohort.head.loop, len(cohort.seeds)
-        n_of = (sum(part.n for part in compose(loop, t)) for t in generations)
+        seeds = len(cohort.seeds)
+        n_of = (sum(part.n for part in cohort.head.training(t)) for t in generations)
         return {
             "fit": self.fit_s_per_image * sum(images_of_fit(cohort, n) for n in n_of),
             "sample": self.sample_s_per_image * n_published(cohort) * seeds * len(generations),
@@ -84,6 +86,8 @@ def units(cohort: Cohort) -> float:
 
 def calibrate(cohort: Cohort, store: Store) -> Pace | CheapPace:
     """Do a little of everything that a generation of this cohort is made of. Writes nothing to the store."""
+    # A member of an ecosystem as if it were alone: of as many rows, whoever drew them.
+    cohort = Cohort(tuple(dataclasses.replace(t, ecosystem=None, member="") for t in cohort.trajectories))
     overlay = Overlay(store, MemoryStore(f"calibration-{cohort.id}"))
     return _of_cheap(cohort, overlay) if cohort.head.family.redraw else _of_dear(cohort, overlay)
 
@@ -95,6 +99,8 @@ def _of_dear(cohort: Cohort, store: Store) -> Pace:
     reference = (
         open_reference(store, head.data, head.metrics, say=lambda line: None) if head.metrics.of_samples else None
     )
+    if set(dynamics_of(head)) & set(LABELLED_NAMES):
+        open_labels(store, head.data, head.metrics)
     once_s = time.perf_counter() - start
     fit, model = _fit_pace(cohort)
     chunk = head.family.chunk
@@ -110,9 +116,11 @@ def _of_dear(cohort: Cohort, store: Store) -> Pace:
     if reference is not None:
         # Real rows cost what synthetic ones do, and are there.
         n = head.metrics.n if head.data.n_rows is None else min(head.metrics.n, head.data.n_rows)
-        sample_rows(
-            cohort, 1, measure_samples(head.data.rows(0, n, keys.at("real")), reference, head.metrics), reference
-        )
+        real = head.data.rows(0, n, keys.at("real"))
+        measured = measure_samples(real, reference, head.metrics)
+        sample_rows(cohort, 1, measured, reference)
+        data = TrainingSet(head.data, keys.at("real"), compose(head.loop, 1), {})
+        dynamics_rows(cohort, 1, measured.features, lambda: real, data, store)
     model_rows(cohort, 1, model)
     measure_s = time.perf_counter() - start
     return Pace(fit.per_unit, sample.per_unit, measure_s, once_s, _joined(fit, sample))

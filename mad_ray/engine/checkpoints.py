@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mad_ray.core.errors import Corrupt, Missing
@@ -79,17 +79,24 @@ class StoredCheckpoints:
 
 
 def checkpoints_of(
-    store: Store, cohort: Cohort, t: int, history: Sequence[Manifest], rule: CheckpointRule
+    store: Store,
+    cohort: Cohort,
+    t: int,
+    history: Sequence[Manifest],
+    rule: CheckpointRule,
+    eaten: Mapping[str, str] | None = None,
 ) -> StoredCheckpoints | None:
     """Those of the fit of generation t after this history; None for families whose fits are short, or by the rule.
 
-    What was saved after another history, or by other versions of the code, is never taken up.
+    What was saved after another history, or by other versions of the code, is never taken up. eaten: the manifests of
+    other members that D^t is read from, which are part of that history.
     """
     if rule.is_off or not cohort.head.family.distributed:
         return None
     found = versions()
     code = {package: found.get(package) for package in CODE}
-    name = digest([history[-1].digest if history else "", code])[:12]
+    before = [history[-1].digest if history else "", code, *([dict(eaten)] if eaten else [])]
+    name = digest(before)[:12]
     return StoredCheckpoints(store, f"{progress_prefix(cohort.id)}{t:06d}-{name}.state", rule)
 
 

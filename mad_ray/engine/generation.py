@@ -3,27 +3,34 @@
 import secrets
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from mad_ray.core.errors import Missing, TrajectoryFailed
-from mad_ray.core.loop import compose
+from mad_ray.core.loop import Slice
 from mad_ray.core.manifest import Blob, Manifest, Shard
-from mad_ray.core.samples import Samples
+from mad_ray.core.samples import Samples, concatenate
 from mad_ray.core.trajectory import Cohort
 from mad_ray.core.values import MetricRow, encode_rows
 from mad_ray.engine.checkpoints import StoredCheckpoints, checkpoints_of
+from mad_ray.engine.dynamics import dynamics_rows, read_back
 from mad_ray.engine.measure import measure_samples, merge_measured, model_rows, sample_rows
+from mad_ray.engine.observed import admission_rows, observe, observed_rows
 from mad_ray.engine.own_code import code_of
 from mad_ray.engine.past import Past
 from mad_ray.engine.provenance import Stopwatch, device, n_threads, versions
+from mad_ray.engine.publication import Publisher, publisher_of
 from mad_ray.engine.publish import PublishJob
+from mad_ray.engine.published import Redrawn
 from mad_ray.engine.reference import open_reference
-from mad_ray.engine.runtime import FitJob, Report, Runtime, silent
+from mad_ray.engine.runtime import FitJob, OtherModel, Report, Runtime, silent
 from mad_ray.engine.settle import is_settled
 from mad_ray.engine.stream import TrainingSet
-from mad_ray.families.family import Model
+from mad_ray.families.family import Family, Model
+from mad_ray.interventions.intervention import Extrapolates
 from mad_ray.ledger.fate import Buried, is_buried
 from mad_ray.ledger.ledger import Ledger
 from mad_ray.ledger.tensors import encode_tensors
@@ -74,14 +81,18 @@ class Attempt:
 
 
 def n_published(cohort: Cohort) -> int:
-    """Samples that every generation publishes: enough for later training sets and for the metrics."""
-    return max(cohort.head.loop.n_synthetic, cohort.head.metrics.n)
+    """Samples that every generation publishes: enough for later training sets and for the metrics. The pool's: none."""
+    return 0 if cohort.head.is_pool else max(cohort.head.n_eaten, cohort.head.metrics.n)
 
 
 def images_of_fit(cohort: Cohort, n: int) -> int:
     """Rows that a fit on n of them goes through, of all its trajectories."""
-    count = getattr(cohort.head.family, "images_of_fit", None)
-    return (count(n) if count else n) * len(cohort.seeds)
+    return _images(cohort.head.family, n) * len(cohort.seeds)
+
+
+def _images(family: Family, n: int) -> int:
+    count = getattr(family, "images_of_fit", None)
+    return count(n) if count else n
 
 
 def advance(cohort: Cohort, ledger: Ledger, runtime: Runtime, report: Report = silent) -> Manifest:
@@ -112,7 +123,7 @@ def advance(cohort: Cohort, ledger: Ledger, runtime: Runtime, report: Report = s
 def _complete(attempt: Attempt, runtime: Runtime, report: Report) -> Manifest:
     """Every generation of the span, and the commit."""
     cohort, history = attempt.cohort, attempt.past.history
-    step = _redrawing_generation if cohort.head.family.redraw else _storing_generation
+    step = _step_of(cohort)
     for t in range(attempt.first, attempt.last + 1):
         step(attempt, t, attempt.past.training_set(t), runtime, report)
         if is_settled(cohort, t, attempt.rows):
@@ -124,12 +135,21 @@ def _complete(attempt: Attempt, runtime: Runtime, report: Report) -> Manifest:
     return committed
 
 
+def _step_of(cohort: Cohort) -> Callable[[Attempt, int, TrainingSet, Runtime, Report], None]:
+    if cohort.head.is_pool:
+        return _pool_generation
+    return _redrawing_generation if cohort.head.family.redraw else _storing_generation
+
+
 def span_end(cohort: Cohort, first: int) -> int:
     """The last generation of the span that starts at `first`.
 
     Spans double, up to the family's: the first generations are seen soon, thousands make few commits. A cell of a
-    family that redraws is one span: it is cheaper to compute again than to keep its models.
+    family that redraws is one span: it is cheaper to compute again than to keep its models. Members of an ecosystem
+    wait for each other after every generation.
     """
+    if cohort.head.keeps_step:
+        return first
     if cohort.head.is_cell:
         return cohort.n_generations
     span = cohort.head.family.span
@@ -145,15 +165,40 @@ def _redrawing_generation(attempt: Attempt, t: int, data: TrainingSet, runtime: 
         return
     if head.metrics.of_samples or t in head.metrics.snapshots:
         with attempt.watch.time("sample"):
-            samples = head.family.sample(model, 0, head.metrics.n, head.loop.bias, cohort.keys.at("sample", t))
+            publisher = publisher_of(cohort, attempt.ledger.store, t)
+            drawn = publisher.drawn(model, 0, head.metrics.n)
+            samples = publisher.marked(drawn)
         attempt.images["sample"] += head.metrics.n * len(cohort.seeds)
         _keep_snapshot(attempt, t, samples)
     with attempt.watch.time("measure"):
         if head.metrics.of_samples:
             reference = open_reference(attempt.ledger.store, head.data, head.metrics)
-            attempt.rows += sample_rows(cohort, t, measure_samples(samples, reference, head.metrics), reference)
+            measured = measure_samples(samples, reference, head.metrics)
+            attempt.rows += sample_rows(cohort, t, measured, reference)
+            attempt.rows += dynamics_rows(cohort, t, measured.features, lambda: samples, data, attempt.ledger.store)
+            attempt.rows += observed_rows(
+                cohort, t, [observe(publisher, model, 0, drawn, samples, reference)], reference
+            )
         attempt.rows += model_rows(cohort, t, model)
+        attempt.rows += admission_rows(cohort, t, data)
     report("sample", t, 1.0)
+
+
+def _pool_generation(attempt: Attempt, t: int, data: TrainingSet, runtime: Runtime, report: Report) -> None:
+    """What all members published is measured together. There is nothing to fit and nothing to store."""
+    cohort, head = attempt.cohort, attempt.cohort.head
+    if not head.metrics.is_measured(t):
+        return
+    with attempt.watch.time("sample"):
+        samples = concatenate(list(data.batches(head.metrics.n)))
+    attempt.images["measure"] += samples.n * len(cohort.seeds)
+    _keep_snapshot(attempt, t, samples)
+    with attempt.watch.time("measure"):
+        reference = open_reference(attempt.ledger.store, head.data, head.metrics)
+        measured = measure_samples(samples, reference, head.metrics)
+        attempt.rows += sample_rows(cohort, t, measured, reference)
+        attempt.rows += dynamics_rows(cohort, t, measured.features, lambda: samples, data, attempt.ledger.store)
+    report("measure", t, 1.0)
 
 
 def _keep_snapshot(attempt: Attempt, t: int, samples: Samples) -> None:
@@ -186,7 +231,12 @@ def _storing_generation(attempt: Attempt, t: int, data: TrainingSet, runtime: Ru
         reference = open_reference(attempt.ledger.store, head.data, head.metrics)
         measured = merge_measured([result.measured for result in results if result.measured is not None])
         attempt.rows += sample_rows(cohort, t, measured, reference)
+        store, shards = attempt.ledger.store, [result.shard for result in results]
+        published = partial(read_back, store, attempt.prefix, shards, t, head.metrics.n)
+        attempt.rows += dynamics_rows(cohort, t, measured.features, published, data, store)
+        attempt.rows += observed_rows(cohort, t, [result.observed for result in results], reference)
         attempt.rows += model_rows(cohort, t, model)
+        attempt.rows += admission_rows(cohort, t, data)
 
 
 def _fit(attempt: Attempt, t: int, data: TrainingSet, runtime: Runtime, report: Report) -> Model:
@@ -195,8 +245,27 @@ def _fit(attempt: Attempt, t: int, data: TrainingSet, runtime: Runtime, report: 
         model = first_model_of(attempt.cohort) if t == 1 else None
         if model is None:
             model = _train(attempt, t, data, runtime, report)
+        for place, one in attempt.cohort.head.active.items():
+            if isinstance(one, Extrapolates):
+                model = _extrapolated(attempt, t, place, one, model, runtime, report)
     attempt.past.keep(t, model)
     return model
+
+
+def _extrapolated(
+    attempt: Attempt, t: int, place: int, one: Extrapolates, model: Model, runtime: Runtime, report: Report
+) -> Model:
+    """The model moved away from one that goes on from it, trained on its own unbiased samples."""
+    cohort = attempt.cohort
+    family = cohort.head.family
+    own = Redrawn(Publisher(family, 1.0, cohort.keys.at("own", place, t), t), model)
+    data = TrainingSet(cohort.head.data, cohort.keys.at("real"), (Slice(t, 0, one.n_samples),), {("", t): own})
+    other = OtherModel(place, one.auxiliary(family), model)
+    # Short, and made again from the model, whose own fit is what checkpoints are for.
+    fitted = runtime.fit(FitJob(cohort, t, data, f"{cohort.id}-{t:06d}-{attempt.name}-{place}", None, other), report)
+    attempt.images["fit"] += _images(other.family, one.n_samples)
+    attempt.saw_gpu("fit", fitted.gpu_bytes)
+    return one.combine(model, fitted.model)
 
 
 def first_model_of(cohort: Cohort) -> Model | None:
@@ -208,7 +277,7 @@ def first_model_of(cohort: Cohort) -> Model | None:
 def _train(attempt: Attempt, t: int, data: TrainingSet, runtime: Runtime, report: Report) -> Model:
     cohort = attempt.cohort
     history, rule = attempt.past.history, runtime.checkpoints
-    attempt.checkpoints = checkpoints_of(attempt.ledger.store, cohort, t, history, rule)
+    attempt.checkpoints = checkpoints_of(attempt.ledger.store, cohort, t, history, rule, attempt.past.eaten)
     job = FitJob(cohort, t, data, f"{cohort.id}-{t:06d}-{attempt.name}", attempt.checkpoints)
     fitted = runtime.fit(job, report)
     attempt.n_resumed += fitted.n_resumed
@@ -241,7 +310,8 @@ def _manifest(attempt: Attempt, parent: str) -> Manifest:
         first=attempt.first,
         last=attempt.last,
         parent=parent,
-        training=compose(cohort.head.loop, attempt.last),
+        training=cohort.head.training(attempt.last),
+        eaten=attempt.past.eaten,
         models=models,
         n_published=n_published(cohort),
         shards=tuple(attempt.shards),

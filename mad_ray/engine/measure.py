@@ -1,6 +1,5 @@
 """From samples to metric rows: features and moments shard by shard, then each metric once per generation."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +8,7 @@ import numpy as np
 from mad_ray.core.moments import Moments, merge_all, rows_to_moments
 from mad_ray.core.samples import Samples
 from mad_ray.core.trajectory import Cohort
-from mad_ray.core.values import MetricRow
+from mad_ray.core.values import MetricRow, metric_row
 from mad_ray.engine.reference import Reference, law_of
 from mad_ray.families.family import Model
 from mad_ray.metrics.measure import Metrics, evaluate
@@ -58,11 +57,11 @@ def sample_rows(cohort: Cohort, t: int, measured: Measured, reference: Reference
             synthetic=measured.features[b],
             settings=head.metrics,
             real_moments=reference.moments,
-            synthetic_moments=_row(measured.moments, b),
+            synthetic_moments=measured.moments.row(b),
             law=law_of(head.data),
             tokens=None if measured.tokens is None else measured.tokens[b],
         )
-        rows += [_metric_row(t, seed, name, head.loop.bias, value) for name, value in values.items()]
+        rows += [metric_row(t, seed, name, head.loop.bias, value) for name, value in values.items()]
     return rows
 
 
@@ -74,13 +73,4 @@ def model_rows(cohort: Cohort, t: int, model: Model) -> list[MetricRow]:
     if not names or law is None:
         return []
     found = head.family.measure(model, law, names)
-    return [_metric_row(t, seed, name, 1.0, found[name][b]) for name in names for b, seed in enumerate(cohort.seeds)]
-
-
-def _row(moments: Moments, b: int) -> Moments:
-    return Moments(moments.n[b : b + 1], moments.mean[b : b + 1], moments.scatter[b : b + 1])
-
-
-def _metric_row(t: int, seed: int, metric: str, bias: float, value: float) -> MetricRow:
-    finite = float(value) if math.isfinite(value) else None
-    return {"generation": t, "seed": seed, "metric": metric, "bias": float(bias), "value": finite}
+    return [metric_row(t, seed, name, 1.0, found[name][b]) for name in names for b, seed in enumerate(cohort.seeds)]

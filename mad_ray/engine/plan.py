@@ -41,7 +41,7 @@ def plan_cohorts(trajectories: Sequence[Trajectory]) -> list[Cohort]:
     for equal in cases.values():
         # Random points of few choices repeat; a seed twice in a cohort would count as two independent results.
         group = list(dict.fromkeys(equal))
-        cohorts += cohorts_of(group, group[0].family.max_cohort)
+        cohorts += cohorts_of(group, group[0].max_cohort)
     return cohorts
 
 
@@ -49,21 +49,33 @@ def pack_cohorts(cohorts: Sequence[Cohort], max_concurrent: int) -> list[Pack]:
     """Trials, longest first: dear cohorts alone, cheap ones shared out among as many packs as run at once.
 
     Starting a trial costs seconds, a generation of a cheap cohort milliseconds. Of thousands of cells there are some
-    packs more, so that none waits long for the last.
+    packs more, so that none waits long for the last. Members of an ecosystem stay together.
     """
-    unique = list({cohort.id: cohort for cohort in cohorts}.values())
-    dear = [cohort for cohort in unique if not cohort.head.family.redraw]
-    cheap = [cohort for cohort in unique if cohort.head.family.redraw]
-    dear.sort(key=lambda cohort: -cohort.n_generations)
+    groups = groups_of(list({cohort.id: cohort for cohort in cohorts}.values()))
+    cheap = [group for group in groups if _is_cheap(group)]
+    dear = [group for group in groups if not _is_cheap(group)]
+    dear.sort(key=lambda group: -sum(cohort.n_generations for cohort in group if not cohort.head.is_pool))
     n_packs = max_concurrent * min(MAX_ROUNDS, max(1, len(cheap) // (max_concurrent * PACK_CELLS)))
     packs: list[list[Cohort]] = [[] for _ in range(n_packs)]
     filled = [0.0] * n_packs
-    for cohort in sorted(cheap, key=effort, reverse=True):
+    for group in sorted(cheap, key=lambda group: sum(map(effort, group)), reverse=True):
         # The longest first, each to whoever has least to do.
         i = filled.index(min(filled))
-        packs[i].append(cohort)
-        filled[i] += effort(cohort)
-    return [*((cohort,) for cohort in dear), *(tuple(pack) for pack in packs if pack)]
+        packs[i] += group
+        filled[i] += sum(map(effort, group))
+    return [*dear, *(tuple(pack) for pack in packs if pack)]
+
+
+def _is_cheap(group: Pack) -> bool:
+    return all(cohort.head.family.redraw for cohort in group)
+
+
+def groups_of(cohorts: Iterable[Cohort]) -> list[Pack]:
+    """Cohorts that advance in step, in order of appearance: an ecosystem's members, of the same seeds; others alone."""
+    groups: dict[str, list[Cohort]] = {}
+    for cohort in cohorts:
+        groups.setdefault(cohort.herd, []).append(cohort)
+    return [tuple(group) for group in groups.values()]
 
 
 def effort(cohort: Cohort) -> float:
@@ -80,7 +92,8 @@ def effort(cohort: Cohort) -> float:
 
 def effort_of_generation(cohort: Cohort) -> float:
     """Seeds, and summaries drawn, of each generation."""
-    return len(cohort.seeds) * (2 + min(cohort.head.loop.memory, cohort.n_generations))
+    sources = len(cohort.head.ecosystem.members) if cohort.head.ecosystem is not None else 1
+    return len(cohort.seeds) * (2 + min(cohort.head.loop.memory, cohort.n_generations) * sources)
 
 
 def progress_of(cohort: Cohort, store: Store) -> Progress:

@@ -10,14 +10,16 @@ import numpy as np
 from mad_ray.core.manifest import Blob, Shard
 from mad_ray.core.trajectory import Cohort
 from mad_ray.engine.measure import Measured, measure_samples
+from mad_ray.engine.observed import Observed, observe
 from mad_ray.engine.provenance import PeakMemory
+from mad_ray.engine.publication import publisher_of
 from mad_ray.engine.reference import open_reference
 from mad_ray.families.family import Model
 from mad_ray.ledger.chain import read_checked
 from mad_ray.ledger.ledger import Ledger
 from mad_ray.ledger.shards import Origin, encode_shard
 from mad_ray.ledger.store import Store
-from mad_ray.ledger.tensors import decode_tensors
+from mad_ray.ledger.tensors import decode_tensors, select_generation
 
 # Not settings: results are merged shard by shard, so where shards end shows in the last digits of a metric.
 SHARD_CHUNKS = 4
@@ -61,6 +63,8 @@ class ShardResult:
     measured: Measured | None
     seconds: dict[str, float]
     gpu_bytes: int = 0
+    observed: Observed | None = None
+    """What marks come to, where there are any."""
 
 
 def publish_shard(job: PublishJob, i: int) -> ShardResult:
@@ -69,21 +73,24 @@ def publish_shard(job: PublishJob, i: int) -> ShardResult:
     head, t = job.cohort.head, job.generation
     ticks = [time.perf_counter()]
     model = _open_model(job)
-    keys = job.cohort.keys.at("sample", t)
+    publisher = publisher_of(job.cohort, job.store, t)
     with PeakMemory() as peak:
-        samples = head.family.sample(model, start, stop, head.loop.bias, keys)
+        drawn = publisher.drawn(model, start, stop)
+        samples = publisher.marked(drawn)
     ticks.append(time.perf_counter())
     origin = Origin(job.cohort.id, t, job.cohort.seeds, job.model.sha256)
     data = encode_shard(samples, start=start, origin=origin)
     blob = Ledger(job.store, job.cohort).put_blob(job.prefix, f"samples/{t:06d}-{i:05d}.parquet", data)
     ticks.append(time.perf_counter())
-    measured = None
+    measured = observed = None
     if start < head.metrics.n:
         reference = open_reference(job.store, head.data, head.metrics)
-        measured = measure_samples(samples.rows(0, head.metrics.n - start), reference, head.metrics)
+        n = min(stop, head.metrics.n) - start
+        measured = measure_samples(samples.rows(0, n), reference, head.metrics)
+        observed = observe(publisher, model, start, drawn.rows(0, n), samples.rows(0, n), reference)
     ticks.append(time.perf_counter())
     seconds = {stage: ticks[j + 1] - ticks[j] for j, stage in enumerate(("sample", "write", "measure"))}
-    return ShardResult(Shard(blob, t, start, stop), measured, seconds, peak.n_bytes)
+    return ShardResult(Shard(blob, t, start, stop), measured, seconds, peak.n_bytes, observed)
 
 
 _models: OrderedDict[tuple[str, int], Model] = OrderedDict()
@@ -98,9 +105,3 @@ def _open_model(job: PublishJob) -> Model:
         while len(_models) > 2:
             _models.popitem(last=False)
     return _models[cached]
-
-
-def select_generation(tensors: Model, generation: int) -> Model:
-    """Of tensors named "t/name", those of one generation, under their own names."""
-    prefix = f"{generation}/"
-    return {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}

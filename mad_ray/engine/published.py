@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mad_ray.core.errors import Missing
-from mad_ray.core.keys import Keys
 from mad_ray.core.manifest import Shard
 from mad_ray.core.samples import Samples
 from mad_ray.core.summary import Summary
+from mad_ray.engine.publication import Publisher
 from mad_ray.engine.redraw import Redraw
-from mad_ray.families.family import Family, Model
+from mad_ray.families.family import Model
 from mad_ray.ledger.chain import read_checked
 from mad_ray.ledger.retention import read_retired
 from mad_ray.ledger.shards import decode_shard
@@ -35,18 +35,17 @@ class Published(Protocol):
 class Redrawn:
     """Samples that are cheaper to draw again than to keep: same model, same keys, same bytes."""
 
-    family: Family
+    publisher: Publisher
     model: Model
-    bias: float
-    keys: Keys
 
     def blocks(self, start: int, stop: int) -> Iterator[Samples]:
         for low in range(start, stop, BLOCK):
-            yield self.family.sample(self.model, low, min(low + BLOCK, stop), self.bias, self.keys)
+            yield self.publisher.samples(self.model, low, min(low + BLOCK, stop))
 
     def draw(self, start: int, stop: int) -> Summary | None:
-        draw = getattr(self.family, "draw", None)
-        return draw and draw(self.model, start, stop, self.bias, self.keys)
+        publisher = self.publisher
+        draw = None if publisher.changes else getattr(publisher.family, "draw", None)
+        return draw and draw(self.model, start, stop, publisher.bias, publisher.keys)
 
 
 @dataclass(frozen=True)

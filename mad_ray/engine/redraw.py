@@ -1,19 +1,21 @@
 """Samples that were retired, drawn again from their model to the same bytes."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from mad_ray.core.errors import TrajectoryFailed
 from mad_ray.core.fingerprint import digest_bytes
-from mad_ray.core.keys import Keys
 from mad_ray.core.manifest import Manifest, Shard
 from mad_ray.core.samples import Samples
+from mad_ray.core.trajectory import keys_of
+from mad_ray.engine.lessons import read_state
 from mad_ray.engine.provenance import device, versions
-from mad_ray.engine.publish import select_generation
+from mad_ray.engine.publication import Publisher
 from mad_ray.families.family import Family, Model
 from mad_ray.ledger.chain import blob_key, read_checked
 from mad_ray.ledger.shards import Origin, encode_shard
 from mad_ray.ledger.store import Store
-from mad_ray.ledger.tensors import decode_tensors
+from mad_ray.ledger.tensors import decode_tensors, select_generation
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Redraw:
     store: Store
     family: Family
     manifest: Manifest
+    interventions: tuple[Any, ...] = ()
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -35,8 +38,14 @@ class Redraw:
 
     def samples(self, model: Model, generation: int, start: int, stop: int) -> Samples:
         """Samples start..stop of each trajectory."""
+        return self._publisher(generation).samples(model, start, stop)
+
+    def _publisher(self, generation: int) -> Publisher:
         bias = float(self.manifest.identity["loop"].get("bias", 1.0))
-        return self.family.sample(model, start, stop, bias, Keys(self.seeds).at("sample", generation))
+        active = {place: one for place, one in enumerate(self.interventions) if not one.is_identity}
+        states = {place: read_state(self.store, self.manifest.identity, one, place) for place, one in active.items()}
+        keys = keys_of(self.manifest.identity).at("sample", generation)
+        return Publisher(self.family, bias, keys, generation, active, states)
 
     def encoded(self, shard: Shard, model: Model) -> bytes:
         """The shard's bytes, as they come out here."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from mad_ray.core.keys import Keys
 from mad_ray.core.trajectory import Cohort
@@ -10,7 +10,7 @@ from mad_ray.engine.checkpoints import CheckpointRule, StoredCheckpoints
 from mad_ray.engine.provenance import PeakMemory
 from mad_ray.engine.publish import PublishJob, ShardResult
 from mad_ray.engine.stream import TrainingSet
-from mad_ray.families.family import Model, Progress
+from mad_ray.families.family import Family, Model, Progress
 from mad_ray.families.progress import never
 
 Report = Callable[[str, int, float], None]
@@ -32,6 +32,15 @@ class Fitted:
 
 
 @dataclass(frozen=True)
+class OtherModel:
+    """A model that an intervention wants beside the generation's own: by these settings, starting from `initial`."""
+
+    place: int
+    family: Family
+    initial: Model
+
+
+@dataclass(frozen=True)
 class FitJob:
     """One fit, as a value that pickles."""
 
@@ -42,10 +51,18 @@ class FitJob:
     """Unique and stable for (cohort, generation, attempt): what a distributed runtime files its own state under."""
     checkpoints: StoredCheckpoints | None = None
     """Where its progress is kept, if anywhere."""
+    other: OtherModel | None = None
+    """If it is not the generation's own model that is fitted."""
+
+    @property
+    def family(self) -> Any:
+        """Whose settings it is fitted by."""
+        return self.cohort.head.family if self.other is None else self.other.family
 
     @property
     def keys(self) -> Keys:
-        return self.cohort.keys.at("fit", self.generation)
+        keys = self.cohort.keys.at("fit", self.generation)
+        return keys if self.other is None else keys.at("other", self.other.place)
 
     def within(self, memory_bytes: int) -> "FitJob":
         """The same fit, keeping no more of D^t in memory than that."""
@@ -53,9 +70,10 @@ class FitJob:
 
     def run(self, report: Report, stopping: Callable[[], bool] = never) -> Fitted:
         """Fit here and now, or as one of the workers of a distributed fit. Preempted once it was `stopping`."""
-        progress = Progress(lambda share: report("fit", self.generation, share), self.checkpoints, stopping)
+        initial = None if self.other is None else self.other.initial
+        progress = Progress(lambda share: report("fit", self.generation, share), self.checkpoints, stopping, initial)
         with PeakMemory() as peak:
-            model = self.cohort.head.family.fit(self.data, self.keys, progress)
+            model = self.family.fit(self.data, self.keys, progress)
         return Fitted(model, self.checkpoints.n_resumed if self.checkpoints else 0, peak.n_bytes)
 
 

@@ -15,7 +15,7 @@ from mad_ray.engine.generation import first_model_of
 from mad_ray.engine.past import Past
 from mad_ray.engine.redraw import Redraw
 from mad_ray.engine.runtime import FitJob, silent
-from mad_ray.families.family import Family, Model
+from mad_ray.families.family import Model
 from mad_ray.ledger.chain import Chain, blob_key, read_checked
 from mad_ray.ledger.ledger import Ledger
 from mad_ray.ledger.retention import read_retired
@@ -109,28 +109,29 @@ def find(store: Store, address: Address) -> Traced:
         raise InvalidInput(f"seed {address.seed} is not in cohort {address.cohort}; its seeds are {known}")
     found = Traced(store, address, history)
     n = found.manifest.n_published
+    if not n:
+        raise InvalidInput(f"cohort {address.cohort} is a pool: its samples are its members'; trace one of theirs")
     if not address.index < n:
         raise InvalidInput(f"index {address.index} is not published; generation {address.generation} has 0..{n - 1}")
     return found
 
 
-def draw(found: Traced, family: Family, cohort: Callable[[], Cohort]) -> Row:
+def draw(found: Traced, redraw: Redraw, cohort: Callable[[], Cohort]) -> Row:
     """The sample again, from its committed model; of families that keep few models, from one that is fitted again.
 
     cohort: what that needs. Corrupt if what is fitted again is not what was committed.
     """
     t, i = found.address.generation, found.address.index
-    redraw = Redraw(found.store, family, found.manifest)
     model = redraw.model(t) or refitted(found, cohort())
     return row_of(redraw.samples(model, t, i, i + 1), found.b, 0)
 
 
-def is_as_committed(found: Traced, family: Family) -> bool:
+def is_as_committed(found: Traced, redraw: Redraw) -> bool:
     """Whether the whole shard of a retired sample, drawn again, has the bytes that were committed."""
     shard = found.shard
     assert shard is not None
-    redraw, t = Redraw(found.store, family, found.manifest), found.address.generation
-    return digest_bytes(redraw.encoded(shard, redraw.model(t))) == shard.blob.sha256
+    model = redraw.model(found.address.generation)
+    return digest_bytes(redraw.encoded(shard, model)) == shard.blob.sha256
 
 
 def refitted(found: Traced, cohort: Cohort) -> Model:

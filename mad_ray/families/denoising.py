@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -30,6 +30,7 @@ class Diffusion(Network):
     """
 
     __pydantic_config__ = STRICT
+    predicts_score: ClassVar[bool] = True
 
     condition_dropout: float = 0.1
     """Share of labels hidden in training, for classifier-free guidance."""

@@ -18,6 +18,7 @@ from mad_ray.families.family import Model, Progress, Stream
 from mad_ray.families.own import named
 from mad_ray.families.returned import returned_model, returned_samples
 from mad_ray.families.seeded import seeded
+from mad_ray.families.vectors import nothing_left
 
 BATCH = 4096
 GIVEN_TO_FIT = ("labels", "weights", "seed")
@@ -162,12 +163,14 @@ def _takes(function: Callable[..., Any], name: str) -> bool:
 def _rows(data: Stream) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """x [n, *event], label [n], weight [n] of the rows that have weight."""
     batches = list(data.batches(BATCH))
+    if not batches:
+        raise nothing_left(data.n)
     x, label, weight = (
         np.concatenate([getattr(batch, name)[0] for batch in batches]) for name in ("x", "label", "weight")
     )
     kept = weight > 0
     if not kept.any():
-        raise TrajectoryFailed(f"D^t: {data.n} rows, none of positive weight; the interventions dropped them all")
+        raise nothing_left(data.n)
     return x[kept], label[kept], weight[kept]
 
 

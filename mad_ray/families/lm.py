@@ -1,6 +1,6 @@
 """A small language model: a causal transformer over tokens, whose sampling bias is its temperature."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -9,7 +9,7 @@ import numpy as np
 
 from mad_ray.core.keys import Keys
 from mad_ray.core.loop import Loop
-from mad_ray.core.samples import Event
+from mad_ray.core.samples import Event, Samples
 from mad_ray.core.settings import STRICT
 from mad_ray.families.family import Model
 from mad_ray.families.network import Network, arrays_to_event, require
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from mad_ray.families.phase import Phase
+
+Prefer = Callable[[np.ndarray, int], np.ndarray]
+"""(tokens before the next [n], -1 at the beginning; V symbols) -> what is added to the logits [n, V]."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +89,28 @@ class LanguageModel(Network):
 
     def draw_chunk(self, net: "nn.Module", event: Event, first: int, bias: float, keys: Keys) -> np.ndarray:
         """[chunk, length] int32; each sequence has its own uniform numbers, one per token."""
+        return self._draw_preferring(net, event, first, bias, keys, None)
+
+    def sample_preferring(
+        self, model: Model, start: int, stop: int, bias: float, keys: Keys, prefer: Prefer
+    ) -> Samples:
+        """`sample`, but prefer(previous [n], V) [n, V] is added to the logits of every next token, before temperature
+
+        and nucleus; previous is -1 at the beginning. With zeros added it is `sample`, to the byte.
+        """
+
+        def draw(net: "nn.Module", event: Event, first: int) -> np.ndarray:
+            return self._draw_preferring(net, event, first, bias, keys, prefer)
+
+        return self.sample_by(draw, model, start, stop)
+
+    def _draw_preferring(
+        self, net: "nn.Module", event: Event, first: int, bias: float, keys: Keys, prefer: Prefer | None
+    ) -> np.ndarray:
         from mad_ray.families.lm_net import draw_sequences
 
         uniform = np.stack([keys.generator(0, i).random(event.shape) for i in range(first, first + self.chunk)])
-        return draw_sequences(net, uniform, bias, self.top_p)
+        return draw_sequences(net, uniform, bias, self.top_p, prefer)
 
     def measure(self, model: Model, law: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, np.ndarray]:
         """The wanted ones of `measures`, [1] each; law: held-out "tokens" [n, length], their "log_probability" [n]."""

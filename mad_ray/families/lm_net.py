@@ -3,6 +3,7 @@
 Imports torch. Tokens are 0..V-1; token V begins every sequence and is never drawn.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -86,10 +87,17 @@ def choose(p: Tensor, u: Tensor) -> Tensor:
     return torch.searchsorted(total, (u * total[:, -1])[:, None], right=True)[:, 0]
 
 
-def draw_sequences(net: Any, uniform: np.ndarray, temperature: float, top_p: float) -> np.ndarray:
+def draw_sequences(
+    net: Any,
+    uniform: np.ndarray,
+    temperature: float,
+    top_p: float,
+    prefer: Callable[[np.ndarray, int], np.ndarray] | None = None,
+) -> np.ndarray:
     """uniform [n, L], float64: one number per token -> tokens [n, L] int32, each step fed with the last token only.
 
     The keys and values of earlier tokens are kept (tests/families/test_lm.py: test_the_cache_changes_nothing).
+    prefer(last tokens [n], -1 at the beginning; V) [n, V]: added to the logits.
     """
     device = next(net.parameters()).device
     n_symbols = net.config.vocab_size - 1
@@ -99,7 +107,16 @@ def draw_sequences(net: Any, uniform: np.ndarray, temperature: float, top_p: flo
     for place in range(uniform.shape[1]):
         found = net(input_ids=last, past_key_values=kept, use_cache=True)
         kept = found.past_key_values
-        p = tempered(found.logits[:, -1, :n_symbols], temperature, top_p)
+        logits = found.logits[:, -1, :n_symbols]
+        if prefer is not None:
+            logits = logits.double() + _preference(prefer, last[:, 0], n_symbols)
+        p = tempered(logits, temperature, top_p)
         last = choose(p, u[:, place])[:, None]
         drawn.append(last)
     return torch.cat(drawn, dim=1).cpu().numpy().astype(np.int32)
+
+
+def _preference(prefer: Callable[[np.ndarray, int], np.ndarray], last: Tensor, n_symbols: int) -> Tensor:
+    previous = last.cpu().numpy()
+    found = prefer(np.where(previous == n_symbols, -1, previous), n_symbols)
+    return torch.from_numpy(np.asarray(found, np.float64)).to(last.device)

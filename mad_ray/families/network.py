@@ -1,5 +1,6 @@
 """What every family of networks shares: the settings of training, and sampling in chunks of addressed samples."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -30,6 +31,8 @@ class Network:
     redraw: ClassVar[bool] = False
     distributed: ClassVar[bool] = True
     span: ClassVar[int] = 1
+    predicts_score: ClassVar[bool] = False
+    """Whether its network predicts a score, noise or a velocity, linear in one another at given x and t."""
     is_conditional: ClassVar[bool] = False
     """Whether samples are drawn for a class: sample i for class i mod n_classes."""
 
@@ -103,12 +106,17 @@ class Network:
         return self.steps_of(n) * self.batch_size
 
     def fit(self, data: Stream, keys: Keys, progress: Progress) -> Model:
-        """Train from scratch; the model is the averaged weights (net.*), and the event they belong to (event.*)."""
-        from mad_ray.families.neural import Recipe, initialised, module_to_arrays, train
+        """Train from scratch, or from `progress.initial`.
+
+        The model is the averaged weights (net.*), and the event that they belong to (event.*).
+        """
+        from mad_ray.families.neural import Recipe, arrays_to_module, initialised, module_to_arrays, train
         from mad_ray.families.rows import Rows
 
         rows = Rows.of(data)
         net = initialised(partial(self.build, data.event), keys.seed(0, "init"))
+        if progress.initial is not None:
+            arrays_to_module(progress.initial, net)
         self.begin(net, rows, keys)
         recipe = Recipe(
             n_steps=self.steps_of(len(rows.label)),
@@ -128,16 +136,28 @@ class Network:
 
         Sample i is always computed in the same chunk, so that it is the same bytes whatever start and stop are.
         """
+
+        def draw(net: "nn.Module", event: Event, first: int) -> np.ndarray:
+            return self.draw_chunk(net, event, first, bias, keys)
+
+        return self.sample_by(draw, model, start, stop)
+
+    def sample_by(
+        self, draw: "Callable[[nn.Module, Event, int], np.ndarray]", model: Model, start: int, stop: int
+    ) -> Samples:
+        """Samples start..stop of whole chunks draw(net, event, first), each [chunk, *event.shape]."""
         import torch
 
+        from mad_ray.families.away import with_guidance
         from mad_ray.families.hardware import arithmetic
         from mad_ray.families.kept import kept_module
 
         event = arrays_to_event(model)
-        net = kept_module(model, self, partial(self.build, event))
+        build = partial(self.build, event)
+        net = with_guidance(kept_module(model, self, build), model, self, build)
         chunks = range(start // self.chunk, -(-stop // self.chunk))
         with torch.inference_mode(), arithmetic(self.precision):
-            x = [self.draw_chunk(net, event, c * self.chunk, bias, keys) for c in chunks]
+            x = [draw(net, event, c * self.chunk) for c in chunks]
         offset = start - chunks.start * self.chunk
         rows = np.concatenate([np.empty((0, *event.shape), event.dtype), *x])[offset:][: stop - start]
         n_classes = event.n_classes if self.is_conditional else 0

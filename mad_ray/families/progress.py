@@ -43,6 +43,8 @@ class Progress:
     checkpoints: Checkpoints | None = None
     stopping: Callable[[], bool] = never
     """Whether this process is about to be taken away. Asked after every step, hence quick."""
+    initial: State | None = None
+    """A model of the same settings that the fit goes on from, instead of from scratch."""
 
     def __call__(self, share: float) -> None:
         self.tell(share)

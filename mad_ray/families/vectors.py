@@ -26,6 +26,8 @@ def require_vectors(family: str, event: Event, data: str) -> None:
 def whole(data: Stream) -> tuple[np.ndarray, np.ndarray]:
     """x [B, n, d] and weight [B, n] of all rows, float64. TrajectoryFailed where a trajectory has none of weight."""
     batches = list(data.batches(BATCH))
+    if not batches:
+        raise nothing_left(data.n)
     x = np.concatenate([batch.x for batch in batches], axis=1).astype(np.float64)
     weight = np.concatenate([batch.weight for batch in batches], axis=1).astype(np.float64)
     if not (weight > 0).any(axis=1).all():

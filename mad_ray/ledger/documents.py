@@ -41,6 +41,11 @@ def _belongs(key: str, document: dict[str, Any]) -> bool:
         return digest([document.get("data"), document.get("metrics")])[:16] == folder
     if kind == "extractors":
         return "state" in document and digest([document.get("data"), "lenet"])[:16] == folder
+    if kind == "interventions":
+        parts = [document.get(part) for part in ("data", "intervention", "seeds", "place", "path")]
+        return digest(parts)[:16] == folder
+    if kind == "embeddings":
+        return document.get("cohort") == folder
     if kind == "datasets":
         return document.get("dataset") == folder
     if kind == "studies":

@@ -15,6 +15,12 @@ class Ledger(Chain):
     def __init__(self, store: Store, cohort: Cohort) -> None:
         super().__init__(store, cohort.id)
         self.cohort = cohort
+        self.others: dict[str, Chain] = {}
+        """Chains of other cohorts that this one reads, as far as they were followed."""
+
+    def other(self, cohort_id: str) -> Chain:
+        """The chain of another cohort, kept: what was read and verified once is not read again."""
+        return self.others.setdefault(cohort_id, Chain(self.store, cohort_id))
 
     def put_blob(self, attempt_prefix: str, name: str, data: bytes) -> Blob:
         """Write an object of an attempt. It stays invisible until a manifest names it."""

@@ -4,7 +4,7 @@ Manifests, models, metrics and references always stay. What goes is written down
 ledger, so that `verify` can tell what was retired from what was lost, and an interrupted retirement is taken up again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,19 +23,24 @@ PICTURE_ROWS = 20
 """Samples of each trajectory that a retired generation keeps for the report's pictures and texts."""
 
 
+Eaters = Callable[[int], int]
+"""The last generation of a member of an ecosystem -> the oldest that anybody can still need."""
+
+
 @dataclass(frozen=True)
 class Keep:
     """Whose samples stay: those of every k-th generation (k = 0: of none) and of the last ones, which come next."""
 
     every: int = 0
 
-    def retires(self, loop: Loop, last: int, n_generations: int) -> list[int]:
+    def retires(self, loop: Loop, last: int, n_generations: int, oldest: int | None = None) -> list[int]:
         """The generations whose samples may go once `last` is committed.
 
         Never what a generation to come may need, however many there will be. A loop that accumulates needs them all:
-        there samples go when its n_generations are done, and a longer study draws them again.
+        there samples go when its n_generations are done, and a longer study draws them again. oldest: the oldest
+        generation that others need of it, where others eat of it too; loop does not tell then.
         """
-        needed = min(reaches_back(loop, last), last)
+        needed = min(reaches_back(loop, last) if oldest is None else oldest, last)
         if loop.accumulate and last >= n_generations:
             needed = last
         return [g for g in range(1, needed) if not (self.every and g % self.every == 0)]
@@ -64,10 +69,19 @@ def retired_key(cohort_id: str, generation: int) -> str:
     return f"{retired_prefix(cohort_id)}{generation:06d}.json"
 
 
-def retire(store: Store, cohort_id: str, loop: Loop, n_generations: int, keep: Keep, dry: bool = False) -> Retired:
+def retire(
+    store: Store,
+    cohort_id: str,
+    loop: Loop,
+    n_generations: int,
+    keep: Keep,
+    dry: bool = False,
+    eaters: Eaters | None = None,
+) -> Retired:
     """Delete the samples that the rule lets go. Killed at any moment and run again it ends the same.
 
-    One listing of the cohort, and of each generation that goes its manifest and its first shard.
+    One listing of the cohort, and of each generation that goes its manifest and its first shard. eaters: of a member
+    of an ecosystem, which of its generations are needed.
     """
     entries = {entry.key: entry for entry in store.list(f"cohorts/{cohort_id}/")}
     firsts = sorted(_firsts(cohort_id, entries))
@@ -76,7 +90,8 @@ def retire(store: Store, cohort_id: str, loop: Loop, n_generations: int, keep: K
     newest = read_manifest(store, cohort_id, manifest_key(cohort_id, firsts[-1]))
     noted = {key for key in entries if key.startswith(retired_prefix(cohort_id)) and key.endswith(".json")}
     # Families that redraw have no shards at all.
-    due = keep.retires(loop, newest.last, n_generations) if newest.shards else []
+    oldest = None if eaters is None else eaters(newest.last)
+    due = keep.retires(loop, newest.last, n_generations, oldest) if newest.shards else []
     n = n_objects = n_bytes = 0
     for generation in due:
         first = max(f for f in firsts if f <= generation)

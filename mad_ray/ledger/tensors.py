@@ -46,3 +46,9 @@ def _plain(name: str, array: np.ndarray) -> np.ndarray:
     if array.dtype.name not in _DTYPES:
         raise InvalidInput(f"tensor {name!r} of dtype {array.dtype.name} cannot be stored; convert it to float32 first")
     return np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
+
+
+def select_generation(tensors: Mapping[str, np.ndarray], generation: int) -> dict[str, np.ndarray]:
+    """Of tensors named "t/name", those of one generation, under their own names."""
+    prefix = f"{generation}/"
+    return {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}

@@ -1,6 +1,7 @@
 """Read every committed byte again and say which objects are not what was committed."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from mad_ray.core.errors import Corrupt, InvalidInput, Missing
 from mad_ray.core.manifest import Blob, Manifest
@@ -30,6 +31,7 @@ def verify_cohort(store: Store, cohort_id: str, tally: Tally | None = None, head
         broken = str(error)
     for manifest in chain.verified:
         yield from _verify_blobs(chain, manifest)
+    yield from _verify_eaten(chain)
     strays = chain.unreached(listed)
     if broken is not None:
         strays = sorted({*strays, chain.next_key})
@@ -55,6 +57,30 @@ def _lost_end(chain: Chain, head: Head) -> Finding | None:
         f"was committed (generations {head.first}..{head.last}), says the study's index, and is not there; restore it "
         "from a copy, or delete the index to compute it again",
     )
+
+
+def _verify_eaten(chain: Chain) -> Iterator[Finding]:
+    """Manifests that were made from samples of another cohort's ledger that is not, or no longer, what it was then."""
+    others: dict[str, set[str]] = {}
+    for manifest in chain.verified:
+        for cohort_id, digest in manifest.eaten.items():
+            if cohort_id not in others:
+                others[cohort_id] = _digests(chain.store, cohort_id)
+            if digest not in others[cohort_id]:
+                yield Finding(
+                    manifest_key(chain.cohort_id, manifest.first),
+                    f"was made from samples of cohort {cohort_id}, whose manifest ({digest[:16]}) is not in that "
+                    "ledger; restore that ledger from a copy",
+                )
+                break
+
+
+def _digests(store: Store, cohort_id: str) -> set[str]:
+    """Of every manifest of a ledger, as far as it can be followed; what is wrong with it is said of itself."""
+    chain = Chain(store, cohort_id)
+    with suppress(*_PROBLEMS):
+        chain.history()
+    return {manifest.digest for manifest in chain.verified}
 
 
 def _verify_blobs(chain: Chain, manifest: Manifest) -> Iterator[Finding]:

@@ -1,6 +1,5 @@
 """Feature extractors: what turns samples into the vectors that are compared."""
 
-from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -21,16 +20,3 @@ class Identity:
         """x [n, *event] -> [n, d] float64."""
         rows = x.reshape(len(x), -1).astype(np.float64)
         return rows / 255 if x.dtype == np.uint8 else rows
-
-
-def in_batches(function: Callable[[np.ndarray], np.ndarray], x: np.ndarray, size: int) -> np.ndarray:
-    """function over x [n, ...] -> [n, ...], always called with exactly `size` rows, the last batch padded with zeros.
-
-    Libraries choose their algorithm, and so the last bits, by the batch's shape; here that never varies.
-    """
-    parts = []
-    for start in range(0, max(len(x), 1), size):
-        batch = x[start : start + size]
-        padding = np.zeros((size - len(batch), *x.shape[1:]), x.dtype)
-        parts.append(function(np.concatenate([batch, padding])))
-    return np.concatenate(parts)[: len(x)]

@@ -10,7 +10,7 @@ import numpy as np
 
 from mad_ray.core.errors import InvalidInput
 from mad_ray.downloads import cache_folder, download, forget
-from mad_ray.metrics.features import in_batches
+from mad_ray.steady import in_batches
 
 if TYPE_CHECKING:
     import torch

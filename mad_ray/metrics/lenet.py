@@ -1,7 +1,6 @@
 """LeNet: a small classifier trained on the real images, whose last hidden layer gives the features."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from math import ceil, sqrt
 from typing import TYPE_CHECKING
 
@@ -9,7 +8,7 @@ import numpy as np
 
 from mad_ray.core.errors import InvalidInput
 from mad_ray.core.keys import Keys
-from mad_ray.metrics.features import in_batches
+from mad_ray.steady import in_batches, one_thread
 
 if TYPE_CHECKING:
     import torch
@@ -51,12 +50,20 @@ def lenet_accuracy(state: State, x: np.ndarray, label: np.ndarray) -> float:
 
 
 def train_lenet(
-    x: np.ndarray, label: np.ndarray, n_classes: int, keys: Keys, *, epochs: int | None = None, lr: float = 2e-3
+    x: np.ndarray,
+    label: np.ndarray,
+    n_classes: int,
+    keys: Keys,
+    *,
+    epochs: int | None = None,
+    lr: float = 2e-3,
+    weight: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Train on images x [n, c, h, w] uint8 with label [n] in 0..n_classes - 1; the state is the same bytes each time.
 
     LeCun et al. 1998 with ReLU, max pooling and wider convolutions; AdamW, cosine schedule, batch 64. epochs: by
-    default as many as make 1,500 steps, at least 3. All randomness is keys'; torch's own generator is left alone. Runs
+    default as many as make 1,500 steps, at least 3. weight [n], positive: a row's loss counts so much, relative to the
+    mean weight; equal weights are as none. All randomness is keys'; torch's own generator is left alone. Runs
     in one thread, as more would change the last bits. InvalidInput where x or label do not fit.
     """
     _check(x, label, n_classes)
@@ -68,7 +75,7 @@ def train_lenet(
         mean, spread = unit.mean(), max(float(unit.std()), 1e-6)
         parameters = _initial(x.shape[1:], n_classes, keys)
         images = (torch.from_numpy(unit) - float(mean)) / spread
-        _fit(parameters, images, torch.from_numpy(label.astype(np.int64)), keys, epochs, lr)
+        _fit(parameters, images, torch.from_numpy(label.astype(np.int64)), keys, epochs, lr, _relative(weight))
     state = {name: value.detach().numpy() for name, value in parameters.items()}
     scale = {"mean": np.array([mean], np.float32), "spread": np.array([spread], np.float32)}
     return {**state, **scale, "image": np.array(x.shape[1:], np.int64)}
@@ -87,8 +94,23 @@ def _check(x: np.ndarray, label: np.ndarray, n_classes: int) -> None:
         )
 
 
+def _relative(weight: np.ndarray | None) -> "torch.Tensor | None":
+    """Weights of mean 1; None where all are equal."""
+    import torch
+
+    if weight is None or np.all(weight == weight[0]):
+        return None
+    return torch.from_numpy((weight / weight.mean(dtype=np.float64)).astype(np.float32))
+
+
 def _fit(
-    parameters: "dict[str, torch.Tensor]", x: "torch.Tensor", label: "torch.Tensor", keys: Keys, epochs: int, lr: float
+    parameters: "dict[str, torch.Tensor]",
+    x: "torch.Tensor",
+    label: "torch.Tensor",
+    keys: Keys,
+    epochs: int,
+    lr: float,
+    weight: "torch.Tensor | None" = None,
 ) -> None:
     import torch
 
@@ -97,7 +119,12 @@ def _fit(
     for epoch in range(epochs):
         generator = torch.Generator().manual_seed(keys.seed(0, "shuffle", epoch))
         for rows in torch.randperm(len(x), generator=generator).split(_BATCH):
-            loss = torch.nn.functional.cross_entropy(_forward(parameters, x[rows])[1], label[rows])
+            logits = _forward(parameters, x[rows])[1]
+            if weight is None:
+                loss = torch.nn.functional.cross_entropy(logits, label[rows])
+            else:
+                each = torch.nn.functional.cross_entropy(logits, label[rows], reduction="none")
+                loss = (weight[rows] * each).mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -161,16 +188,3 @@ def _evaluate(state: State, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _unit(x: np.ndarray) -> np.ndarray:
     return x.astype(np.float32) / 255
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """torch with one thread: a sum split over threads is another sum."""
-    import torch
-
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n_threads)

@@ -46,11 +46,30 @@ MODEL_NAMES = (
     "kl_per_token",
 )
 """What models say of themselves; each family knows some (Family.measures)."""
-ALL_NAMES = (*NAMES, *MODE_NAMES, *TEXT_NAMES, *MODEL_NAMES)
+DOWNSTREAM_NAMES = (
+    "accuracy_published",
+    "nll_published",
+    "ece_published",
+    "accuracy_training",
+    "nll_training",
+    "ece_training",
+)
+"""What a classifier is worth on held-out real samples, once trained on what was published, once on D^t."""
+CLASS_NAMES = ("classes_alive", "class_precision", "class_recall")
+"""What became of the classes."""
+COPYING_NAMES = ("copying", "authenticity")
+"""Whether samples are copies of the rows of D^t."""
+DYNAMICS_NAMES = (*DOWNSTREAM_NAMES, *CLASS_NAMES, *COPYING_NAMES)
+LABELLED_NAMES = (*DOWNSTREAM_NAMES, *CLASS_NAMES)
+"""Metrics that need labels, of the data and of what its models draw."""
+ALL_NAMES = (*NAMES, *MODE_NAMES, *TEXT_NAMES, *MODEL_NAMES, *DYNAMICS_NAMES)
 BETTER: dict[str, Literal["lower", "higher"]] = {
     name: "lower" if name in ("frechet", "kernel") else "higher" for name in NAMES
 }
 """Which way each metric improves. (Density has no upper limit: 1 is what real samples reach.)"""
+
+MAX_EMBEDDED = 2000
+"""Samples of a generation that an embedding shows at most: t-SNE of all generations takes minutes then."""
 
 Features = Literal["identity", "lenet", "inception", "ngrams"]
 
@@ -73,12 +92,21 @@ class Metrics:
     """Which metrics. Of samples: frechet (FID in these features, or squared Wasserstein-2), kernel (KID), precision,
     recall, density, coverage; of data with modes also sample_modes_alive, high_quality, sample_modal_variance; of text
     distinct_1, distinct_2, distinct_3, tail_recall, rule_error. Of the model itself: what its family knows, such as
-    w2_squared, support, perplexity. Left out: the first six, and all that the family knows."""
+    w2_squared, support, perplexity. Of labelled data a classifier's accuracy_published, nll_published, ece_published
+    (trained on the samples, tested on held-out real data), accuracy_training, nll_training, ece_training (trained on
+    D^t); classes_alive, class_precision, class_recall. Of any: copying, authenticity (against D^t). Left out: the first
+    six, all that the family knows, and of labelled images what `downstream` says."""
+    downstream: bool | None = None
+    """Whether the metrics of classifiers, classes and copying are measured, too. Left out: of labelled images, along
+    curves, where names are left out. false: only those that names list."""
     per_octave: int = 0
     """Measure every generation up to 2 * per_octave, and of each doubling after that so many, evenly spaced. 0: measure
     every generation."""
     snapshots: Sequence[int] = ()
     """Generations whose first 1,000 samples, of two seeds, are kept for a picture (vectors; images are kept anyway)."""
+    embedding: int = field(default=0, metadata={"execution": True})
+    """Samples of each generation that one t-SNE of a trajectory, real samples included, shows; 0: none is made. Of
+    twelve generations at most; where samples are drawn anew rather than stored, of those in `snapshots`."""
     weights: str | None = field(default=None, metadata={"execution": True})
     """features: inception only. Path or http(s) URL of clean-fid's inception-2015-12-05.pt."""
     weights_sha256: str | None = None
@@ -100,6 +128,11 @@ class Metrics:
         )
         _require(all(t >= 1 for t in self.snapshots), "metrics.snapshots: generations count from 1; leave out others")
         object.__setattr__(self, "snapshots", tuple(sorted(set(self.snapshots))))
+        _require(
+            self.embedding == 0 or 10 <= self.embedding <= min(self.n, MAX_EMBEDDED),
+            f"metrics.embedding={self.embedding}: give 10 to {min(self.n, MAX_EMBEDDED)} samples (n, and "
+            f"{MAX_EMBEDDED} at most), or 0 for no picture",
+        )
         _require(self.k >= 1, f"metrics.k={self.k}: a ball needs at least 1 neighbour; give k >= 1")
         _require(self.n >= 2, f"metrics.n={self.n}: a covariance needs at least 2 samples; raise n")
         _require(
@@ -119,7 +152,17 @@ class Metrics:
     @property
     def of_samples(self) -> tuple[str, ...]:
         """The names that are measured of samples."""
-        return tuple(name for name in self.names if name not in MODEL_NAMES)
+        named = tuple(name for name in self.names if name not in MODEL_NAMES)
+        return (*named, *(name for name in DYNAMICS_NAMES if name not in named)) if self.downstream else named
+
+    def dynamics(self, by_default: bool) -> tuple[str, ...]:
+        """Those of DYNAMICS_NAMES that are measured. by_default: of data, family and loop that have them unasked."""
+        if self.downstream:
+            return DYNAMICS_NAMES
+        if self.downstream is None and by_default and tuple(self.names) == NAMES:
+            # Inception would have to read D^t again for copies, which costs as much as all other metrics.
+            return LABELLED_NAMES if self.features == "inception" else DYNAMICS_NAMES
+        return tuple(name for name in DYNAMICS_NAMES if name in self.names)
 
     def of_model(self, measures: Sequence[str]) -> tuple[str, ...]:
         """Those of a family's measures that are asked for."""
@@ -204,7 +247,7 @@ def evaluate(
         from mad_ray.metrics.texts import text_metrics
 
         numbers |= dict.fromkeys(textual, np.nan) if tokens is None else text_metrics(tokens, law or {}, textual)
-    return {name: numbers[name] for name in settings.of_samples}
+    return {name: numbers[name] for name in settings.of_samples if name not in DYNAMICS_NAMES}
 
 
 def _check_finite(real: np.ndarray, synthetic: np.ndarray) -> None:

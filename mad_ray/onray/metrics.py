@@ -126,7 +126,8 @@ class StudyMetrics:
         seeds = found.seeds
         panel, x, y = self._points.get(found.case, (None, None, None))
         return {
-            "case": found.case,
+            # Ray's tags are ASCII: any other letter would end the thread that exports.
+            "case": found.case.replace(" · ", " / ").encode("ascii", "backslashreplace").decode(),
             "seeds": f"{seeds[0]}..{seeds[-1]}" if len(seeds) > 1 else str(seeds[0]),
             "cohort": cohort,
             **{name: "" if at is None else f"{at:g}" for name, at in (("x", x), ("y", y), ("panel", panel))},

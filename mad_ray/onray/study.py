@@ -10,12 +10,12 @@ from typing import Any
 
 from mad_ray.core.errors import Preempted, StoreError
 from mad_ray.core.trajectory import Cohort
-from mad_ray.engine.plan import Pack
+from mad_ray.engine.plan import Pack, groups_of
 from mad_ray.engine.rounds import Rounds
 from mad_ray.engine.runtime import Runtime
 from mad_ray.engine.settle import is_finished
 from mad_ray.engine.threads import fix_threads
-from mad_ray.engine.trajectory import Watcher, run_watched
+from mad_ray.engine.trajectory import Watcher, run_group
 from mad_ray.ledger.ledger import Ledger
 from mad_ray.ledger.store import Store
 from mad_ray.ledger.studies import read_failure, record_failure
@@ -52,11 +52,12 @@ def run_packs(
     job = TrialJob(study, store, tuple(packs), execution)
     lost = _lost(_run(job, logs, watcher, param_space=_every(job.packs)), job.packs, job)
     # One of a pack took the process with it again and again; the others did nothing wrong.
-    alone = tuple((cohort,) for pack in packs if len(pack) > 1 for cohort in pack if cohort.id in lost)
+    apart = [(group, len(groups)) for groups in map(groups_of, packs) for group in groups]
+    alone = tuple(group for group, n in apart if n > 1 and any(cohort.id in lost for cohort in group))
     if alone:
         job = replace(job, packs=alone)
         again = _lost(_run(job, logs, watcher, param_space=_every(alone)), alone, job)
-        tried = {cohort.id for (cohort,) in alone}
+        tried = {cohort.id for group in alone for cohort in group}
         lost = {cohort: reason for cohort, reason in lost.items() if cohort not in tried} | again
     return _kept(lost, packs, job)
 
@@ -171,27 +172,31 @@ def run_trial(config: dict[str, Any], job: TrialJob, board: Any) -> None:
             notice.wait_for_end()
             raise Preempted("its node is being taken away, and no other had room")
         runtime = RayRuntime(job.execution, notice)
-        for cohort in pack:
+        for group in groups_of(pack):
             try:
-                _run_cohort(cohort, job, runtime, watcher)
+                _run_group(group, job, runtime, watcher)
             except StoreError as error:
                 # Restarting the trial would meet the same store; the driver says why, once, and stops.
-                watcher.stopped(cohort.id, str(error))
+                watcher.stopped(group[0].id, str(error))
                 return
 
 
-def _run_cohort(cohort: Cohort, job: TrialJob, runtime: Runtime, watcher: Any) -> None:
+def _run_group(group: Pack, job: TrialJob, runtime: Runtime, watcher: Any) -> None:
     """To its end, telling Tune of what restarts are granted for."""
     from ray import tune
 
     # Nothing is told where nothing is saved: Tune's table has the columns of the first report.
-    if saved := saved_s(job.store, cohort):
+    if saved := _newest_s(group, job):
         tune.report({"generation": 0, SAVED_S: saved})
     try:
-        run_watched(job.study, cohort, job.store, runtime, watcher, is_passing, job.execution.trial_memory)
+        run_group(job.study, group, job.store, runtime, watcher, is_passing, job.execution.trial_memory)
     except Preempted:
-        tune.report({"generation": 0, SAVED_S: saved_s(job.store, cohort), MOVES: 1.0})
+        tune.report({"generation": 0, SAVED_S: _newest_s(group, job), MOVES: 1.0})
         raise
+
+
+def _newest_s(group: Pack, job: TrialJob) -> float:
+    return max(saved_s(job.store, cohort) for cohort in group)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import numpy as np
 
 from mad_ray.analysis.curves import Curves, metrics_of, study_curves
 from mad_ray.analysis.limits import seed_band
-from mad_ray.analysis.names import DISTANCES, LOG_METRICS, PANELS, SHARES, label
+from mad_ray.analysis.names import DISTANCES, LOG_METRICS, PANELS, SHARES, has_a_section, label
 from mad_ray.analysis.study import StudyResult
 from mad_ray.analysis.verdict import Verdict
 from mad_ray.report.axes import (
@@ -45,7 +45,7 @@ def main_metrics(result: StudyResult, cases: Sequence[str]) -> list[str]:
     """The panels at first sight: those of a model whose modes or symbols die, as figure 15 has them; of any other the
     distance of the verdict, precision, recall; others where these are missing.
     """
-    found = metrics_of(result, cases)
+    found = [metric for metric in metrics_of(result, cases) if not has_a_section(metric)]
     wanted = next(([m for m in panels if m in found] for signature, panels in PANELS if signature in found), [])
     if not wanted:
         wanted = [metric for metric in DISTANCES if metric in found][:1]

@@ -3,9 +3,12 @@
 import pathlib
 from html import escape
 
-from mad_ray.analysis.curves import metrics_of
+from mad_ray.analysis.curves import metrics_of, study_curves
+from mad_ray.analysis.names import has_a_section, is_of_interventions
 from mad_ray.analysis.study import FLOOR_COLUMNS, TABLE_COLUMNS, CaseInfo, StudyResult
 from mad_ray.analysis.verdict import case_verdict
+from mad_ray.report.comparison import comparison_section
+from mad_ray.report.dynamics import downstream_section, modes_section
 from mad_ray.report.figures import curves_figure, main_metrics
 from mad_ray.report.live import scripts
 from mad_ray.report.live_curves import live_curves
@@ -29,6 +32,10 @@ CURVES_CAPTION = (
     "Line: median over seeds. Thin lines: single seeds, where there are two to five. Shaded: 95 % interval of the "
     "median from six seeds on, the range of the seeds below that; one seed has none. Ring: the generation from which "
     "on the case counts as gone MAD."
+)
+INTERVENTIONS_NOTE = (
+    "Marks, in standard deviations of what unmarked real rows show: before marking is what the model has learnt of "
+    "them. Rows flagged are counted by the truth, which no intervention knows. Effective rows: (sum w)^2 / sum w^2."
 )
 STRIPS_NOTE = "The same places of a trajectory's samples, generation after generation; real samples on top."
 
@@ -57,10 +64,14 @@ def render(result: StudyResult, verdicts: Verdicts, figures: Plates) -> str:
             headline(result, verdicts),
             verdict_section(result, verdicts),
             trouble_section(result),
+            comparison_section(result, figures),
+            interventions_section(result, verdicts, figures),
             curves_section(result, verdicts, figures),
             strips_section(result, figures),
             texts_section(result),
             snapshots_section(result, figures),
+            downstream_section(result, verdicts, figures),
+            modes_section(result, verdicts, figures),
             rule_section(verdicts),
             values_section(result),
             time_section(result),
@@ -75,7 +86,7 @@ def curves_section(result: StudyResult, verdicts: Verdicts, figures: Plates) -> 
     parts = []
     for group, cases in _groups(result.cases).items():
         names = [case.case for case in cases]
-        metrics = metrics_of(result, names)
+        metrics = [metric for metric in metrics_of(result, names) if not has_a_section(metric)]
         if not metrics:
             continue
         shown = main_metrics(result, names)
@@ -93,6 +104,20 @@ def _curves(
     still = curves_figure(result, cases, metrics, dict(verdicts))
     live = live_curves(result, cases, metrics, dict(verdicts))
     return figures.embed(still, name, live=live, data=["table.csv"])
+
+
+def interventions_section(result: StudyResult, verdicts: Verdicts, figures: Plates) -> str:
+    """What marks came to, what detectors flagged, what was let in: a row of panels per group."""
+    parts = []
+    for group, cases in _groups(result.cases).items():
+        names = [case.case for case in cases]
+        metrics = [metric for metric in metrics_of(result, names) if is_of_interventions(metric)]
+        shown = [case for case in names if any(study_curves(result, case, metric) for metric in metrics)]
+        if metrics:
+            figure = _curves(result, shown, metrics, verdicts, f"interventions {group}", figures)
+            parts.append(f"<h3>{escape(group)}</h3>\n{figure}")
+    note = f'<p class="soft">{escape(INTERVENTIONS_NOTE)}</p>\n'
+    return f"<h2>What the interventions did</h2>\n{note}{''.join(parts)}" if parts else ""
 
 
 def _groups(cases: list[CaseInfo]) -> dict[str, list[CaseInfo]]:

@@ -51,6 +51,18 @@ class Plates:
             f"<figcaption>{below}{hint}{links([f'{stem}.png', f'{stem}.pdf', *data])}</figcaption></figure>\n"
         )
 
+    def film(self, gif: bytes, name: str, caption: str) -> str:
+        """An animated GIF, within the page and beside it. Its width stands in its bytes 6 and 7."""
+        self.n_saved += 1
+        file = f"{self.n_saved:02d}-{slug(name)}.gif"
+        (self.folder / file).write_bytes(gif)
+        data, width = base64.b64encode(gif).decode(), int.from_bytes(gif[6:8], "little")
+        image = f'<img alt="{escape(name)}" width="{width}" src="data:image/gif;base64,{data}">'
+        return (
+            f'<figure class="plate"><div class="sheet">{image}</div>'
+            f"<figcaption>{to_prose(caption)} {links([file])}</figcaption></figure>\n"
+        )
+
 
 def picture(png: bytes, alt: str) -> str:
     """An image inside the page itself."""

@@ -25,6 +25,7 @@ from mad_ray.core.trajectory import Cohort
 from mad_ray.data import SOURCES
 from mad_ray.engine.plan import plan_cohorts
 from mad_ray.families import FAMILIES
+from mad_ray.interventions import INTERVENTIONS
 from mad_ray.metrics.measure import Metrics
 
 ROOT = Path(__file__).parents[2] / "configs"
@@ -122,7 +123,7 @@ def test_defaults_never_change_silently() -> None:
 
     Once there are results worth keeping, add a field for the new behaviour rather than change a default.
     """
-    kinds = [*SOURCES.values(), *FAMILIES.values(), Metrics]
+    kinds = [*SOURCES.values(), *FAMILIES.values(), *INTERVENTIONS.values(), Metrics]
     found = {kind.__name__: dict(defaults_of(kind)) for kind in (*kinds, Limit, Loop)}
     found = json.loads(json.dumps(found))
     if os.environ.get("MAD_RAY_UPDATE_GOLDEN"):

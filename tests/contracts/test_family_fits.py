@@ -11,7 +11,7 @@ import torch
 from mad_ray.families.family import Model
 from mad_ray.families.progress import Progress, State
 from mad_ray.ledger.tensors import decode_tensors, encode_tensors
-from mad_ray.metrics.lenet import one_thread
+from mad_ray.steady import one_thread
 from tests.contracts.family_case import Case
 from tests.contracts.fitting import CASES, SHARED, fit, quick, same_arrays
 

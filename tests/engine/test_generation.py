@@ -19,6 +19,7 @@ from mad_ray.core.trajectory import Cohort
 from mad_ray.data import GaussianData
 from mad_ray.engine.generation import advance, n_published
 from mad_ray.engine.local import LocalRuntime
+from mad_ray.engine.publication import publisher_of
 from mad_ray.engine.publish import PublishJob
 from mad_ray.engine.published import Redrawn, Stored
 from mad_ray.engine.reference import reference_key
@@ -312,10 +313,10 @@ def training_set(ran: Ran) -> TrainingSet:
     cohort, manifest = ran.cohort, ran.manifests[0]
     head = cohort.head
     if head.family.redraw:
-        published = Redrawn(head.family, models_of(ran)[1], head.loop.bias, cohort.keys.at("sample", 1))
+        published = Redrawn(publisher_of(cohort, ran.store, 1), models_of(ran)[1])
     else:
         published = Stored(ran.store, tuple((blob_key(manifest, s.blob), s) for s in manifest.shards))
-    return TrainingSet(head.data, cohort.keys.at("real"), compose(head.loop, 2), {1: published})
+    return TrainingSet(head.data, cohort.keys.at("real"), compose(head.loop, 2), {("", 1): published})
 
 
 def test_moments_of_a_training_set_do_not_depend_on_batches() -> None:

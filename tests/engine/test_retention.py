@@ -216,7 +216,7 @@ def test_a_note_about_other_samples_is_not_believed() -> None:
 def test_drawn_again_it_is_the_stored_shard() -> None:
     found = ran()
     manifest = found.manifests[2]
-    redraw = Past(found.cohort, Ledger(found.store, found.cohort), found.manifests)._published(3).redraw
+    redraw = Past(found.cohort, Ledger(found.store, found.cohort), found.manifests).published(3).redraw
     for shard in manifest.shards:
         data = found.store.get(blob_key(manifest, shard.blob))
         assert redraw.shard(shard) == data

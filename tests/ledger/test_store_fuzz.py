@@ -16,6 +16,7 @@ from mad_ray.commands.upkeep import verify
 from mad_ray.config import parse_config
 from mad_ray.core.errors import MadError, StoreError
 from mad_ray.core.manifest import Manifest
+from mad_ray.engine.lessons import _states
 from mad_ray.engine.reference import _references
 from mad_ray.ledger.index import index_key
 from mad_ray.ledger.memory import MemoryStore
@@ -48,6 +49,13 @@ def settings(folder: Path, n_generations: int = N) -> dict[str, Any]:
                 "metrics": {"n": 40},
                 "seeds": 3,
             },
+            "marked": {
+                "data": {"name": "gaussian", "d": 2},
+                "family": {"name": "gaussian", "draws": "rows"},
+                "interventions": {"watermark": {"n_real": 200}, "self_correction": {"n_real": 20, "n_centres": 2}},
+                "loop": small,
+                "metrics": {"n": 40, "names": ["frechet"]},
+            },
             "images": {
                 "data": {"name": "images", "path": str(folder), "size": 8},
                 "family": {**DDPM["family"], "n_steps": 2},
@@ -61,6 +69,7 @@ def settings(folder: Path, n_generations: int = N) -> dict[str, Any]:
 def run(folder: Path, store: MemoryStore, n_generations: int) -> None:
     """As the command does it, but for the report."""
     _references.clear()
+    _states.clear()
     run = {"runtime": "local", "store": store.url, "output": str(folder / "output")}
     config = parse_config({"study": settings(folder / "images", n_generations), "run": run})
     with contextlib.redirect_stdout(io.StringIO()):
@@ -176,7 +185,7 @@ def test_a_whole_store_has_no_findings(whole: Objects) -> None:
     code, out = findings(whole)
     assert code == 0, out
     kinds = {key.split("/")[0] for key in whole}
-    assert kinds == {"cohorts", "references", "studies", "datasets"}
+    assert kinds == {"cohorts", "references", "studies", "datasets", "interventions"}
     assert f"{len(whole)} objects" in out, "every single one is read"
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from mad_ray.metrics.features import Identity, in_batches
+from mad_ray.metrics.features import Identity
+from mad_ray.steady import in_batches
 
 
 def test_identity_flattens_and_scales_images_only():

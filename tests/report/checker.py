@@ -67,7 +67,8 @@ class Checker(HTMLParser):
         for tag, attributes in self.seen:
             assert tag not in {"link", "iframe", "object", "base", "form"}
             assert not {"onload", "onclick", "onerror", "srcset"} & set(attributes)
-            assert attributes.get("src", "data:image/png;base64,").startswith("data:image/png;base64,")
+            source = attributes.get("src", "data:image/png;base64,")
+            assert source.startswith(("data:image/png;base64,", "data:image/gif;base64,"))
             assert tag != "script" or not set(attributes) - {"type", "id"}
             if "href" in attributes:
                 assert (folder / attributes["href"]).is_file()
