@@ -22,8 +22,9 @@ def commands() -> list[str]:
 
 
 def test_the_studies_of_the_readme_are_valid():
-    curves, a_map = [parse_config(parse_yaml(text, "README.md")) for kind, text in BLOCKS if kind == "yaml"]
+    curves, a_map, guarded = [parse_config(parse_yaml(text, "README.md")) for kind, text in BLOCKS if kind == "yaml"]
     assert len(expand(curves)) == 10
+    assert [one.name for one in expand(guarded)[0].interventions] == ["watermark", "mark_detector"]
     assert len(Phase(a_map).points) == 200
     assert all(Phase(a_map).trajectories(point) for point in Phase(a_map).corners())
 
