@@ -76,6 +76,7 @@ bench: $(VENV)/.installed-dev ## print the benchmarks' ratios
 	$(BIN)/python benchmarks/families.py
 	$(BIN)/python benchmarks/samplers.py
 	$(BIN)/python benchmarks/status.py
+	$(BIN)/python benchmarks/interventions.py
 
 clean: ## remove the environment and what runs left
 	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache
