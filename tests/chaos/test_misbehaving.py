@@ -5,7 +5,6 @@ On a real S3 server where MAD_RAY_S3_URL names a prefix, else on moto's.
 
 import io
 import os
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,6 +34,7 @@ from mad_ray.ledger.verify import verify_cohort
 from tests.chaos.proxy import KINDS, Proxy
 from tests.chaos.studies import DDPM, GAUSSIAN
 from tests.contracts import test_stores as contract
+from tests.contracts.racing import N, winners
 
 RATE, SEED = 0.2, 20
 TIMEOUT_S, STALL_S = 0.7, 1.0
@@ -141,21 +141,10 @@ def test_the_contract_of_stores(behind: Behind, promise: Callable[[Store], None]
 def test_of_racing_writers_one_at_most_is_told_so_and_its_data_stay(behind: Behind) -> None:
     with misbehaving(behind) as (store, _):
         store.list("")
-        barrier, won = threading.Barrier(20), []
-
-        def race(i: int) -> None:
-            barrier.wait()
-            if store.put("race", f"{i}".encode(), if_absent=True):
-                won.append(i)
-
-        threads = [threading.Thread(target=race, args=(i,)) for i in range(20)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        won = winners(store)
         assert len(won) <= 1
         kept = open_store(behind.url).get("race")
-        assert kept in [f"{i}".encode() for i in won or range(20)]
+        assert kept in [f"{i}".encode() for i in won or range(N)]
 
 
 def test_a_long_listing_ends(behind: Behind) -> None:

@@ -1,7 +1,6 @@
 """What every store promises, whatever it is made of."""
 
 import pickle
-import threading
 import time
 
 import pytest
@@ -12,6 +11,7 @@ from mad_ray.ledger.memory import MemoryStore
 from mad_ray.ledger.open import open_store
 from mad_ray.ledger.retry import Retrying
 from mad_ray.ledger.store import Entry, probe
+from tests.contracts.racing import winners
 
 BAD_KEYS = ["", "/", "/a", "a/", "a//b", "..", "../a", "a/../b", "a/..", ".", "a/./b", "a\n", "a\0b", "a\\b", ".tmp/a"]
 
@@ -48,18 +48,7 @@ def test_conditional_put_leaves_what_is_there(store) -> None:
 
 
 def test_twenty_racing_threads_have_one_winner(store) -> None:
-    barrier, won = threading.Barrier(20), []
-
-    def race(i: int) -> None:
-        barrier.wait()
-        if store.put("race", f"{i}".encode(), if_absent=True):
-            won.append(i)
-
-    threads = [threading.Thread(target=race, args=(i,)) for i in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    won = winners(store)
     assert len(won) == 1
     assert store.get("race") == f"{won[0]}".encode()
 

@@ -16,6 +16,7 @@ from mad_ray.ledger.retention import Keep, Retired, first_samples, read_retired,
 from mad_ray.ledger.shards import decode_shard
 from mad_ray.ledger.verify import verify_cohort
 from tests.engine.made_up import Numbered, Ran, Remembering, new_store, run, study
+from tests.ledger.mortal import Killed, Mortal
 
 LOOP = fully_synthetic(n_initial=20)
 POOL = synthetic_augmentation(n_initial=20, n_fixed=4, accumulate=True)
@@ -128,31 +129,14 @@ def test_the_report_still_has_its_pictures() -> None:
         first_samples(found.store, lost, lost.shards[0])
 
 
-class Killed(BaseException):
-    """kill -9."""
-
-
-class Mortal(MemoryStore):
+class Dying(Mortal, MemoryStore):
     """Dies at its operation number n that changes something, before or after it."""
 
-    def __init__(self, name: str, n: int, after: bool) -> None:
-        super().__init__(name)
-        self.n, self.after = n, after
-
-    def _step(self, operation):
-        self.n -= 1
-        if self.n == 0 and not self.after:
-            raise Killed
-        found = operation()
-        if self.n == 0:
-            raise Killed
-        return found
-
     def put(self, key, data, *, if_absent=False):
-        return self._step(lambda: super(Mortal, self).put(key, data, if_absent=if_absent))
+        return self.step(lambda: super(Dying, self).put(key, data, if_absent=if_absent))
 
     def delete(self, key):
-        return self._step(lambda: super(Mortal, self).delete(key))
+        return self.step(lambda: super(Dying, self).delete(key))
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -163,7 +147,7 @@ def test_killed_at_any_write_and_run_again_it_ends_the_same(after: bool) -> None
     while True:
         n += 1
         found = ran(n=4, store=MemoryStore(uuid.uuid4().hex))
-        mortal = Mortal(found.store.url.removeprefix("memory://"), n, after)
+        mortal = Dying(found.store.url.removeprefix("memory://"), n, after)
         try:
             let_go(replace(found, store=mortal), Keep())
         except Killed:

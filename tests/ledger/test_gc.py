@@ -18,6 +18,7 @@ from mad_ray.ledger.memory import MemoryStore
 from mad_ray.ledger.retry import Retrying
 from mad_ray.ledger.store import Entry
 from mad_ray.ledger.verify import verify_cohort
+from tests.ledger.mortal import Killed, Mortal
 
 HOUR = 3600.0
 
@@ -99,37 +100,20 @@ def test_a_lost_manifest_at_the_end_costs_none_of_its_objects(ledger) -> None:
     assert sum("-b/" in key for key in keys(ledger)) == 3
 
 
-class Killed(BaseException):
-    """kill -9."""
-
-
-class Mortal(Aged):
+class Dying(Mortal, Aged):
     """Dies at its operation number n, before or after it was carried out."""
 
-    def __init__(self, name: str, n: int, after: bool) -> None:
-        super().__init__(name)
-        self.n, self.after = n, after
-
-    def _step(self, operation):
-        self.n -= 1
-        if self.n == 0 and not self.after:
-            raise Killed
-        found = operation()
-        if self.n == 0:
-            raise Killed
-        return found
-
     def get(self, key):
-        return self._step(lambda: super(Mortal, self).get(key))
+        return self.step(lambda: super(Dying, self).get(key))
 
     def put(self, key, data, *, if_absent=False):
-        return self._step(lambda: super(Mortal, self).put(key, data, if_absent=if_absent))
+        return self.step(lambda: super(Dying, self).put(key, data, if_absent=if_absent))
 
     def list(self, prefix):
-        return iter(self._step(lambda: list(super(Mortal, self).list(prefix))))
+        return iter(self.step(lambda: list(super(Dying, self).list(prefix))))
 
     def delete(self, key):
-        return self._step(lambda: super(Mortal, self).delete(key))
+        return self.step(lambda: super(Dying, self).delete(key))
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -154,7 +138,7 @@ def test_killed_at_any_operation_and_run_again_it_ends_the_same(ledgers, after: 
         ledger = made()
         name = ledger.store.url.removeprefix("memory://")
         try:
-            collect(Mortal(name, n, after), [ledger.cohort.id], HOUR)
+            collect(Dying(name, n, after), [ledger.cohort.id], HOUR)
         except Killed:
             assert list(verify_cohort(ledger.store, ledger.cohort.id)) == []
         else:
