@@ -21,7 +21,7 @@ _N_SYMBOLS, _THRESHOLD = "n_symbols", "threshold"
 
 @dataclass(frozen=True)
 class LearntDetector:
-    """Before every fit it is trained anew on known synthetic samples, those of G^1 .. G^(t-2), against real rows.
+    """Before every fit it is trained anew on known synthetic samples, the newest up to G^(t-2), against real rows.
 
     Half of the real rows are held back from training; a row is flagged if its score exceeds a quantile of theirs, by
     which at most a share false_alarm of real rows is flagged in expectation, however bad the network is (split

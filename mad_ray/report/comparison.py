@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from html import escape
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +37,8 @@ NOTE = (
 )
 PANEL, LETTER = 2.3, 0.07
 """Inches: a panel's width, and a letter's of the names beside the first."""
+TITLE = 22
+"""Letters that a panel has room for."""
 COLOURS = {"better": PALETTE[2], "worse": PALETTE[1], "no clear difference": FAINT, "unknown": FAINT}
 
 
@@ -86,7 +89,7 @@ def effects_figure(comparison: Comparison) -> Figure:
     names = LETTER * max(len(entry.case) for entry in entries)
     figure, axes = panel_grid(n, n, PANEL + names / n, height)
     for i, (ax, metric) in enumerate(zip(axes, comparison.metrics, strict=True)):
-        dress(ax, title=label(metric), x="difference to the baseline")
+        dress(ax, title="\n".join(wrap(label(metric), TITLE)), x="difference to the baseline")
         ax.axvline(0, color=INK, linewidth=0.8)
         for place, entry in enumerate(entries):
             _draw(ax, place, {m.metric: m for m in entry.measures}.get(metric))
