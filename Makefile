@@ -35,7 +35,7 @@ demo: install ## run configs/quickstart.yaml: table, verdicts, report
 # Two processes share what starts none of its own; Ray's tests start many, and run one by one.
 test: $(VENV)/.installed-dev ## run all tests but the slow ones
 	$(BIN)/python -m pytest -m "not ray and not slow" -n 2 --dist loadfile
-	$(BIN)/python -m pytest -m "ray and not slow"
+	$(BIN)/python -m pytest -m "ray and not slow" --durations=12
 
 test-slow: $(VENV)/.installed-dev ## run the tests that take minutes each
 	$(BIN)/python -m pytest -m slow --timeout=3600

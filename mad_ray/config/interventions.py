@@ -18,8 +18,9 @@ def check_interventions(trajectory: Trajectory, label: str) -> None:
     for one in trajectory.active.values():
         if refusal := _refusal(one, trajectory.family):
             raise InvalidInput(f"{label}: interventions.{one.name} {refusal}")
-    if sum(isinstance(one, Chooses) for one in trajectory.active.values()) > 1:
-        raise InvalidInput(f"{label}: interventions: more than one chooses among candidates; keep one of them")
+    for kind, does in ((Chooses, "chooses among candidates"), (Prefers, "prefers tokens while they are drawn")):
+        if sum(isinstance(one, kind) for one in trajectory.active.values()) > 1:
+            raise InvalidInput(f"{label}: interventions: more than one {does}; keep one of them")
     of_loop = loop.n_real(trajectory.n_generations)
     n_real = max((one.n_real for one in trajectory.active.values()), default=0)
     if data.n_rows is not None and of_loop + n_real > data.n_rows:

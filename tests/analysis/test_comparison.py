@@ -59,9 +59,9 @@ def test_seeds_are_paired() -> None:
 
 
 def test_false_discoveries_are_as_many_as_promised() -> None:
-    """Without any effect one case in twenty is told better or worse: 200 studies, within the binomial interval."""
+    """Without any effect one case in twenty is told better or worse: 80 studies, within the binomial interval."""
     n_told = 0
-    for i in range(200):
+    for i in range(80):
         random = np.random.default_rng(i)
         rows = [
             (case, "c", seed, 1, "frechet", 1.0, 100 + random.standard_normal())
@@ -70,7 +70,7 @@ def test_false_discoveries_are_as_many_as_promised() -> None:
         ]
         (found,) = comparisons(study(rows, [], [info("plain", 6, 1), info("idle", 6, 1, interventions=("detector",))]))
         n_told += found.entries[1].measures[0].effect != "no clear difference"
-    low, high = stats.binom.interval(0.999, 200, 0.05)
+    low, high = stats.binom.interval(0.999, 80, 0.05)
     assert low <= n_told <= high
 
 

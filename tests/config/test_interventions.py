@@ -77,6 +77,11 @@ LINES: dict[str, tuple[Any, dict[str, Any], str]] = {
         {},
         "more than one chooses",
     ),
+    "two green lists": (
+        {"a": {"name": "token_mark"}, "b": {"name": "token_mark", "secret": 1}},
+        {"data": "language", "family": "lm", "metrics": {"features": "ngrams", "n": 50}},
+        "more than one prefers tokens",
+    ),
     "more real rows than there are": (
         {"learnt_detector": {"n_real": 1000}},
         {"data": "digits", "family": "ddpm", "loop": {"kind": "fresh_data", "n_fresh": 100, "n_synthetic": 100}},

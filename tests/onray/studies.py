@@ -10,7 +10,7 @@ DIGITS: dict[str, Any] = {
     "data": "digits",
     "family": {"name": "ddpm", "n_steps": 20, "channels": [16, 32], "sampler_steps": 5, "micro_batches": 2},
     "loop": {"n_initial": 200, "n_synthetic": 200},
-    "metrics": {"n": 300},
+    "metrics": {"n": 300, "names": ["frechet", "kernel", "precision", "recall", "density", "coverage"]},
 }
 # Cheap and slow: time enough to be killed in every stage. Three shards a generation.
 SLOW: dict[str, Any] = {

@@ -14,7 +14,11 @@ QUICK = {"name": "lab"}
 
 @pytest.mark.parametrize(
     ("sets", "wrong"),
-    [((), ("fit", "sample")), (("run.sampler_actors=true",), ("sample",)), (("run.workers=2",), ("fit",))],
+    [
+        ((), ("fit", "sample")),
+        pytest.param(("run.sampler_actors=true",), ("sample",), marks=pytest.mark.slow),
+        (("run.workers=2",), ("fit",)),
+    ],
     ids=["in place and in tasks", "in actors", "in workers"],
 )
 def test_an_exception_fails_its_trajectory_only(sets, wrong, tmp_path):

@@ -63,6 +63,7 @@ def test_a_process_of_the_run_which_survives(title, n_kills, uninterrupted, tmp_
     assert_repeats_at_most(study, n_kills if title == TRIAL else 0)
 
 
+@pytest.mark.slow
 def test_a_sampler_that_is_an_actor(uninterrupted, tmp_path):
     study = Study(tmp_path, SLOW, sets=("run.sampler_actors=true",))
     driver = study.start()
@@ -88,6 +89,7 @@ def test_a_worker_of_a_distributed_fit(uninterrupted, tmp_path):
     assert study.digests() == uninterrupted(settings)
 
 
+@pytest.mark.slow
 def test_inside_a_fit_goes_on_from_its_checkpoint(uninterrupted, tmp_path):
     """The trial dies once while a network is fitted alone, and once a worker while two share a fit."""
     family = {**DIGITS["family"], "n_steps": 240, "channels": [8, 16]}

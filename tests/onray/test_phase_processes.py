@@ -81,6 +81,7 @@ def committed(study: Study, n: int):
     return lambda: len(study.keys("/ledger/")) >= n
 
 
+@pytest.mark.slow
 def test_a_map_whose_driver_and_then_whose_trial_is_killed(here, tmp_path):
     """With one trial at once, then with two; a trial starts anew and goes on from the ledger."""
     study = Study(tmp_path, GRID, sets=("run.max_concurrent=1",))

@@ -15,13 +15,23 @@ from tests.onray.studies import DIGITS
 
 WAYS = {
     "one trial at once": ("run.max_concurrent=1",),
-    "two trials at once": ("run.max_concurrent=2",),
-    "two samplers a trial, both actors": ("run.samplers=2", "run.sampler_actors=true"),
+    "two trials at once, two samplers each, all actors": (
+        "run.max_concurrent=2",
+        "run.samplers=2",
+        "run.sampler_actors=true",
+    ),
     "two workers a fit": ("run.workers=2",),
 }
 
 
-@pytest.mark.parametrize("sets", WAYS.values(), ids=list(WAYS))
+# That two workers share a fit is also what test_killed_processes.py compares, with one of them killed.
+SLOW_WAYS = ("two workers a fit",)
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [pytest.param(sets, id=way, marks=[pytest.mark.slow] if way in SLOW_WAYS else []) for way, sets in WAYS.items()],
+)
 def test_through_ray_as_in_one_process(sets, uninterrupted, tmp_path):
     study = Study(tmp_path, DIGITS, sets=sets)
     done = study.run()

@@ -162,6 +162,7 @@ def test_of_two_who_submit_at_once_one_joins(cluster, client, tmp_path):
     assert TOKEN["RAY_AUTH_TOKEN"] not in repr(job) + repr(found)
 
 
+@pytest.mark.slow
 def test_a_failing_study_fails_here_and_other_settings_do_not_join_it(cluster, client, tmp_path):
     settings = {"name": "failing", "family": {"fails": True, "fit_s": 8.0}}
     first = submit(tmp_path, {**settings}, "--shared", address=cluster.dashboard)
