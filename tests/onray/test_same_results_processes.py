@@ -24,7 +24,8 @@ WAYS = {
 }
 
 
-# That two workers share a fit is also what test_killed_processes.py compares, with one of them killed.
+# Of networks shared by workers tests/contracts and tests/families tell in each run; of workers through Ray, one of them
+# killed, test_killed_processes.py.
 SLOW_WAYS = ("two workers a fit",)
 
 
