@@ -117,8 +117,7 @@ def _describe_axis(axis: AxisPoints | None) -> dict[str, Json] | None:
 
 def n_real(head: Trajectory) -> int:
     """Real rows that the trajectory uses up: its loop, and what its interventions learn from."""
-    learnt = max((one.n_real for one in head.active.values()), default=0)
-    return head.n_real(head.n_generations) + learnt
+    return head.n_real(head.n_generations) + head.n_learnt
 
 
 def _passed(head: Trajectory) -> str:

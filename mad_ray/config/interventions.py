@@ -22,11 +22,10 @@ def check_interventions(trajectory: Trajectory, label: str) -> None:
         if sum(isinstance(one, kind) for one in trajectory.active.values()) > 1:
             raise InvalidInput(f"{label}: interventions: more than one {does}; keep one of them")
     of_loop = loop.n_real(trajectory.n_generations)
-    n_real = max((one.n_real for one in trajectory.active.values()), default=0)
-    if data.n_rows is not None and of_loop + n_real > data.n_rows:
+    if data.n_rows is not None and of_loop + trajectory.n_learnt > data.n_rows:
         raise InvalidInput(
-            f"{label}: interventions learn from {n_real:,} real rows beyond the loop's {of_loop:,}, and {data.name} "
-            f"has {data.n_rows:,}; lower their n_real, loop.n_initial or n_fresh"
+            f"{label}: interventions learn from {trajectory.n_learnt:,} real rows beyond the loop's {of_loop:,}, and "
+            f"{data.name} has {data.n_rows:,}; lower their n_real, loop.n_initial or n_fresh"
         )
 
 

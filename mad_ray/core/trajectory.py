@@ -77,6 +77,11 @@ class Trajectory:
             return self.loop.n_synthetic
         return self.ecosystem.n_eaten(self.member)
 
+    @property
+    def n_learnt(self) -> int:
+        """Real rows beyond the loop's that its interventions learn from: all from the same ones."""
+        return max((one.n_real for one in self.active.values()), default=0)
+
     def n_real(self, n_generations: int) -> int:
         """Real rows that generations 1..n_generations use up."""
         if self.is_pool:

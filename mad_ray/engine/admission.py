@@ -8,8 +8,9 @@ import numpy as np
 
 from mad_ray.core.keys import Keys, Part
 from mad_ray.core.loop import Slice
-from mad_ray.core.rows import by_chunks
+from mad_ray.core.rows import CHUNK, by_chunks
 from mad_ray.core.samples import Samples
+from mad_ray.interventions.flags import weighed_down
 from mad_ray.interventions.intervention import Admits, Detects, Dice, State
 
 
@@ -57,8 +58,7 @@ class Admission:
     ) -> tuple[Samples, np.ndarray | None]:
         if isinstance(gate.one, Dice):
             thrown = self._thrown(gate, Slice(generation, start, start + samples.n, member))
-            factor = np.where(thrown, np.float32(gate.one.flagged_weight), np.float32(1))
-            return Samples(samples.x, samples.label, samples.weight * factor), thrown
+            return weighed_down(samples, thrown, gate.one.flagged_weight), thrown
         flagged = gate.one.flag(samples, gate.state) if isinstance(gate.one, Detects) else None
         return gate.one.admit(samples, gate.state), flagged
 
@@ -66,7 +66,7 @@ class Admission:
         """[B, n] bool. A row is flagged by its own number: once flagged, it is flagged wherever it returns."""
         keys = self.keys.at("dice", gate.place, part.generation, *whose(part))
         n = len(keys.seeds)
-        uniform = by_chunks(lambda b, c: keys.quick(b, c).random((1024, 1)), n, part.start, part.stop, 1)[..., 0]
+        uniform = by_chunks(lambda b, c: keys.quick(b, c).random((CHUNK, 1)), n, part.start, part.stop, 1)[..., 0]
         return uniform < rate_of(gate.one, part.generation)
 
     @property

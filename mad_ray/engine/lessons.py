@@ -85,10 +85,12 @@ def open_state(cohort: Cohort, store: Store, place: int) -> State:
     if not hasattr(one, "learn_once"):
         return {}
     key = state_key(identity(cohort.head.data), one, cohort.keys, place)
-    known = f"{store.url} {key}"
-    if known not in _states:
-        _states[known] = _read(store, key) or _learn(cohort, store, place, key)
-    return _states[known]
+    found = _kept(store, key)
+    if found is None:
+        _learn(cohort, store, place, key)
+        # As whoever reads it will see it.
+        found = _kept(store, key)
+    return found or {}
 
 
 def read_state(store: Store, identity_of: dict[str, Json], one: Any, place: int) -> State:
@@ -96,7 +98,7 @@ def read_state(store: Store, identity_of: dict[str, Json], one: Any, place: int)
     if not hasattr(one, "learn_once"):
         return {}
     key = state_key(identity_of["data"], one, keys_of(identity_of), place)
-    found = _read(store, key)
+    found = _kept(store, key)
     if found is None:
         raise Missing(f"{key}: what the intervention {one.name} learnt is not there; restore it from a copy")
     return found
@@ -113,20 +115,22 @@ def state_key(data: Json, one: Any, keys: Keys, place: int) -> str:
     return f"interventions/{digest([data, identity(one), list(keys.seeds), place, list(keys.path)])[:16]}/state.json"
 
 
-def _read(store: Store, key: str) -> State | None:
-    try:
-        document = unseal(store.get(key), key, needs=("intervention",))
-    except Missing:
-        return None
-    return read_beside(store, key, document["state"]) if document.get("state") else {}
+def _kept(store: Store, key: str) -> State | None:
+    """From this process, else the store; None if nobody has learnt it."""
+    known = f"{store.url} {key}"
+    if known not in _states:
+        try:
+            document = unseal(store.get(key), key, needs=("intervention",))
+        except Missing:
+            return None
+        _states[known] = read_beside(store, key, document["state"]) if document.get("state") else {}
+    return _states[known]
 
 
-def _learn(cohort: Cohort, store: Store, place: int, key: str) -> State:
+def _learn(cohort: Cohort, store: Store, place: int, key: str) -> None:
     one = cohort.head.interventions[place]
     state = one.learn_once(Lesson(cohort, store, place))
     named = write_beside(store, key, "state", dict(state)) if state else None
     what: dict[str, Json] = {"data": identity(cohort.head.data), "intervention": identity(one)}
     what |= {"seeds": list(cohort.seeds), "place": place, "path": list(cohort.keys.path)}
     store.put(key, seal({**what, "state": named}), if_absent=True)
-    # As whoever reads it will see it.
-    return _read(store, key) or {}

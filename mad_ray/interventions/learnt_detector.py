@@ -1,7 +1,7 @@
 """A detector that learns: a small network that tells what earlier generations published from real rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from mad_ray.core.samples import Event, Samples
 from mad_ray.core.settings import STRICT
 from mad_ray.interventions.calibration import check_calibration, conformal_threshold, halves
 from mad_ray.interventions.coordinates import as_vectors, is_image, n_symbols_of
+from mad_ray.interventions.flags import check_flagged_weight, weighed_down
 from mad_ray.interventions.intervention import Lesson, State
 from mad_ray.interventions.rowwise import of, stacked
 from mad_ray.interventions.small_nets import net_logits, train_net
@@ -47,11 +48,7 @@ class LearntDetector:
     """Optimiser steps, 128 rows each."""
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.flagged_weight <= 1.0:
-            raise InvalidInput(
-                f"interventions.{self.name}.flagged_weight={self.flagged_weight} is outside [0, 1]; 0 drops what is "
-                "flagged"
-            )
+        check_flagged_weight(self.name, self.flagged_weight)
         check_calibration(self.name, self.false_alarm, self.n_real)
         for name, least in (("n_synthetic", 1), ("n_steps", 1)):
             value = getattr(self, name)
@@ -99,8 +96,7 @@ class LearntDetector:
 
     def admit(self, samples: Samples, state: State) -> Samples:
         """Weights of flagged rows are multiplied."""
-        factor = np.where(self.flag(samples, state), self.flagged_weight, 1.0).astype(np.float32)
-        return replace(samples, weight=samples.weight * factor)
+        return weighed_down(samples, self.flag(samples, state), self.flagged_weight)
 
     def _score(self, x: np.ndarray, state: State) -> np.ndarray:
         return _scores(state, _inputs(x, int(state[_N_SYMBOLS])))

@@ -1,7 +1,7 @@
 """The test for a watermark, by whoever has its secret: what carries a mark is taken for synthetic."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +11,7 @@ from mad_ray.core.loop import Loop
 from mad_ray.core.samples import Event, Samples
 from mad_ray.core.settings import STRICT
 from mad_ray.interventions.calibration import check_calibration
+from mad_ray.interventions.flags import check_flagged_weight, weighed_down
 from mad_ray.interventions.intervention import Lesson, State
 from mad_ray.interventions.keyed import Keyed, calibrated_search, carries_any, numbers_before
 
@@ -35,11 +36,7 @@ class MarkDetector:
     """Real rows that it learns from, beyond those of the loop: half choose the statistic, half calibrate it."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.flagged_weight <= 1:
-            raise InvalidInput(
-                f"interventions.mark_detector.flagged_weight={self.flagged_weight} is outside [0, 1]; 0 drops what is "
-                "flagged"
-            )
+        check_flagged_weight(self.name, self.flagged_weight)
         check_calibration(self.name, self.false_alarm, self.n_real)
 
     @property
@@ -68,8 +65,7 @@ class MarkDetector:
 
     def admit(self, samples: Samples, state: State) -> Samples:
         """Weights of flagged rows times flagged_weight."""
-        factor = np.where(self.flag(samples, state), np.float32(self.flagged_weight), np.float32(1))
-        return replace(samples, weight=samples.weight * factor)
+        return weighed_down(samples, self.flag(samples, state), self.flagged_weight)
 
 
 def _marks(others: Sequence[Any]) -> list[Keyed]:
