@@ -33,8 +33,9 @@ demo: install ## run configs/quickstart.yaml: table, verdicts, report
 	@$(BIN)/mad-ray run configs/quickstart.yaml
 
 # Two processes share what starts none of its own; Ray's tests start many, and run one by one.
+# A worker that dies ends the first part at once and names its test: with a new one in its place pytest-xdist may wait for ever.
 test: $(VENV)/.installed-dev ## run all tests but the slow ones
-	$(BIN)/python -m pytest -m "not ray and not slow" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not ray and not slow" -n 2 --dist loadfile --max-worker-restart=0
 	$(BIN)/python -m pytest -m "ray and not slow" --durations=12
 
 test-slow: $(VENV)/.installed-dev ## run the tests that take minutes each

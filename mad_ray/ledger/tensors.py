@@ -12,10 +12,19 @@ _DTYPES = {"float16", "float32", "float64", "complex64", "bool"} | {
     f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64)
 }
 
+# The library copies what it saves three times, and where it finds no room for that it ends the process.
+_COPIES = 3
+_SLACK = 32 << 20
+
 
 def encode_tensors(tensors: Mapping[str, np.ndarray]) -> bytes:
-    """Named arrays as safetensors; the same arrays give the same bytes in whatever order they come."""
-    return safetensors.numpy.save({name: _plain(name, tensors[name]) for name in sorted(tensors)})
+    """Named arrays as safetensors; the same arrays give the same bytes in whatever order they come.
+
+    MemoryError where there is no room for them.
+    """
+    plain = {name: _plain(name, tensors[name]) for name in sorted(tensors)}
+    _reserve(_COPIES * sum(array.nbytes for array in plain.values()) + _SLACK)
+    return safetensors.numpy.save(plain)
 
 
 def decode_tensors(data: bytes) -> dict[str, np.ndarray]:
@@ -35,10 +44,15 @@ def decode_tensors(data: bytes) -> dict[str, np.ndarray]:
 def is_short_of_memory(n_bytes: int) -> bool:
     """Whether there is no room for a few times so many bytes: a file that asks for more than that is damaged."""
     try:
-        bytearray(8 * n_bytes + (32 << 20))
+        _reserve(8 * n_bytes + _SLACK)
     except MemoryError:
         return True
     return False
+
+
+def _reserve(n_bytes: int) -> None:
+    """MemoryError if so many bytes cannot be had now; none of them is touched."""
+    np.empty(n_bytes, np.uint8)
 
 
 def _plain(name: str, array: np.ndarray) -> np.ndarray:
