@@ -9,7 +9,6 @@ from mad_ray.core.errors import InvalidInput
 from mad_ray.core.settings import STRICT
 from mad_ray.interventions.coordinates import as_vectors, n_dimensions, n_symbols_of, principal_axes, project
 from mad_ray.interventions.intervention import Lesson, State
-from mad_ray.interventions.logistic import logistic_regression
 from mad_ray.interventions.reading import Taken, evenly
 from mad_ray.interventions.reweighting import Reweights, require_strength
 from mad_ray.interventions.rowwise import stacked
@@ -68,8 +67,19 @@ def _ratio(real: np.ndarray, taken: Taken, n_symbols: int, k: int) -> dict[str, 
     is_real = np.arange(len(rows)) < len(real)
     of_taken = taken.weight / taken.weight.sum()
     weight = len(rows) / 2 * np.concatenate([np.full(len(real), 1 / len(real)), of_taken])
-    coefficients = logistic_regression(_features(estimate, rows), is_real, weight)
+    coefficients = log_odds(_features(estimate, rows), is_real, weight)
     return {**estimate, "coefficients": coefficients, "n_symbols": np.array(n_symbols)}
+
+
+def log_odds(features: np.ndarray, target: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """features [n, p], target [n] bool, weight [n] -> intercept and coefficients [1 + p] of the log odds of target.
+
+    scikit-learn's penalty of |coefficients|^2 / 2 keeps separable classes finite, and is lost in many rows.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    fitted = LogisticRegression(solver="newton-cholesky", tol=1e-9).fit(features, target, weight)
+    return np.concatenate([fitted.intercept_, fitted.coef_[0]])
 
 
 def _features(estimate: State, rows: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Self-correction: samples are pulled towards a reference of real rows before they are published."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
@@ -14,8 +15,6 @@ from mad_ray.core.samples import Event, Samples
 from mad_ray.core.settings import STRICT
 from mad_ray.interventions.coordinates import flat, is_image, n_symbols_of
 from mad_ray.interventions.intervention import Lesson, State
-
-_ROUNDS = 100
 
 
 @dataclass(frozen=True)
@@ -65,13 +64,15 @@ class SelfCorrection:
     def learn_once(self, lesson: Lesson) -> State:
         """centre [B, K, d] float64, in the units of the samples."""
         real = lesson.real(self.n_real)
-        rows = [flat(real.x[b]).astype(np.float64) for b in range(real.n_trajectories)]
-        return {"centre": np.stack([k_means(of_b, self.n_centres, lesson.keys, b) for b, of_b in enumerate(rows)])}
+        return {"centre": np.stack([self._centres(real.x[b], lesson.keys, b) for b in range(real.n_trajectories)])}
 
     def publish(self, samples: Samples, generation: int, state: State) -> Samples:
         """x pulled, of the same shape and type; labels and weights as they are."""
         moved = [self._pulled(samples.x[b], state["centre"][b]) for b in range(samples.n_trajectories)]
         return replace(samples, x=np.stack(moved))
+
+    def _centres(self, x: np.ndarray, keys: Keys, b: int) -> np.ndarray:
+        return k_means(flat(x).astype(np.float64), self.n_centres, keys.generator(b, "centres"))
 
     def _pulled(self, x: np.ndarray, centre: np.ndarray) -> np.ndarray:
         rows = flat(x).astype(np.float64)
@@ -81,35 +82,15 @@ class SelfCorrection:
         return pulled.reshape(x.shape).astype(x.dtype)
 
 
-def k_means(rows: np.ndarray, k: int, keys: Keys, b: int) -> np.ndarray:
-    """rows [n, d] -> centres [k, d]: Lloyd's rounds until nobody moves, from k-means++ (Arthur and Vassilvitskii 2007).
+def k_means(rows: np.ndarray, k: int, generator: np.random.Generator) -> np.ndarray:
+    """rows [n, d] -> centres [k, d], float64: scikit-learn's k-means, the best of ten starts."""
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
-    A centre that nobody is nearest to stays where it is.
-    """
-    centre = _spread_out(rows, k, keys.generator(b, "centres"))
-    before = np.full(len(rows), -1)
-    for _ in range(_ROUNDS):
-        nearest = _nearest(rows, centre)
-        if np.array_equal(nearest, before):
-            break
-        for i in np.unique(nearest):
-            centre[i] = rows[nearest == i].mean(axis=0)
-        before = nearest
-    return centre
-
-
-def _spread_out(rows: np.ndarray, k: int, generator: np.random.Generator) -> np.ndarray:
-    """k-means++: the next centre is a row, with probability as its squared distance from those there are."""
-    from scipy.spatial.distance import cdist
-
-    chosen = [int(generator.integers(len(rows)))]
-    squared = np.full(len(rows), np.inf)
-    while len(chosen) < k:
-        squared = np.minimum(squared, cdist(rows, rows[chosen[-1:]], "sqeuclidean")[:, 0])
-        total = np.cumsum(squared)
-        place = np.searchsorted(total, generator.random() * total[-1], side="right")
-        chosen.append(int(min(place, len(rows) - 1)))
-    return rows[chosen]
+    with warnings.catch_warnings():
+        # Fewer distinct rows than centres: some are found twice.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return KMeans(k, n_init=10, random_state=int(generator.integers(2**32))).fit(rows).cluster_centers_
 
 
 def _nearest(rows: np.ndarray, centre: np.ndarray) -> np.ndarray:

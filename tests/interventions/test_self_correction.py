@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from sklearn.cluster import KMeans
 
 from mad_ray.core.errors import InvalidInput
 from mad_ray.core.keys import Keys
@@ -66,19 +65,25 @@ def test_grey_levels_are_rounded():
     assert (one.publish(Samples.of(x), 1, state).x == 150).all()
 
 
-def test_k_means_is_as_good_as_scikit_learns():
-    """The mean squared distance to the centres, against the best of its ten starts: within a tenth."""
-    rows = Digits().rows(0, 600, Keys((0,))).x[0].reshape(600, 64).astype(float)
-
-    def cost(centre):
-        return ((rows[:, None] - centre[None]) ** 2).sum(axis=2).min(axis=1).mean()
-
-    ours = cost(k_means(rows, 10, Keys((0,)), 0))
-    assert ours < 1.1 * cost(KMeans(10, n_init=10, random_state=0).fit(rows).cluster_centers_)
+def test_centres_are_the_means_of_the_real_rows_nearest_to_them():
+    lesson = SmallLesson(Digits())
+    one = SelfCorrection(n_centres=10, n_real=300)
+    centre = one.learn_once(lesson)["centre"][0]
+    rows = lesson.real(300).x[0].reshape(300, 64).astype(float)
+    nearest = ((rows[:, None] - centre[None]) ** 2).sum(axis=2).argmin(axis=1)
+    assert np.allclose(centre, [rows[nearest == i].mean(axis=0) for i in range(10)])
 
 
+def test_k_means_is_addressed():
+    rows = Digits().rows(0, 200, Keys((0,))).x[0].reshape(200, 64).astype(float)
+    first, again, other = (k_means(rows, 10, Keys((0, 0)).at(b).generator(0, "centres")) for b in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.filterwarnings("error")
 def test_k_means_of_copies_is_one_point():
-    assert np.array_equal(k_means(np.ones((20, 2)), 4, Keys((0,)), 0), np.ones((4, 2)))
+    assert np.array_equal(k_means(np.ones((20, 2)), 4, np.random.default_rng(0)), np.ones((4, 2)))
 
 
 @pytest.mark.parametrize("source", [Zipf(), Language()])
