@@ -7,7 +7,7 @@ from functools import reduce
 import numpy as np
 
 from mad_ray.core.moments import Moments, rows_to_moments
-from mad_ray.core.samples import Samples
+from mad_ray.core.samples import Samples, concatenate
 from mad_ray.core.trajectory import Cohort
 from mad_ray.core.values import MetricRow, metric_row
 from mad_ray.engine.publication import Publisher
@@ -40,15 +40,14 @@ def observe(
     before = publisher.unmarked(model, start, start + published.n) if publisher.prefers else drawn
     features = reference.extractor(before.x.reshape(-1, *before.event)).reshape(*before.x.shape[:2], -1)
     sums: dict[str, np.ndarray] = {}
-    for when, samples in (("before", before), ("after", published)):
-        for i, (one, state) in enumerate(publisher.observers):
-            sums |= _sums(one.observe(samples, publisher.generation, state), when, i)
+    # Both at once: the search for a key that was not looked for yet is calibrated first.
+    both, n = concatenate([before, published]), before.n
+    for i, (one, state) in enumerate(publisher.observers):
+        suffix = f"_{i + 1}" if i else ""
+        for name, of in one.observe(both, publisher.generation, state).items():
+            for when, part in (("before", of[:, :n]), ("after", of[:, n:])):
+                sums[f"{name}_{when}{suffix}"] = part.sum(axis=1, dtype=np.float64)
     return Observed(published.n, rows_to_moments(features, before.weight), sums)
-
-
-def _sums(found: dict[str, np.ndarray], when: str, i: int) -> dict[str, np.ndarray]:
-    suffix = f"_{i + 1}" if i else ""
-    return {f"{name}_{when}{suffix}": of.sum(axis=1, dtype=np.float64) for name, of in found.items()}
 
 
 def observed_rows(cohort: Cohort, t: int, parts: Sequence[Observed | None], reference: Reference) -> list[MetricRow]:

@@ -29,7 +29,7 @@ COLUMNS = (
     "difference_high", "effect", "n_seeds", "real_rows", "seconds_per_generation", "cost",
 )  # fmt: skip
 NOTE = (
-    "Each case against the first that intervenes in nothing, at generation {t}: mean over seeds with its 95 % interval "
+    "Each case against the first that intervenes in nothing: mean over seeds with its 95 % interval "
     "(Student's t), and beneath it the mean difference to that case, seed by seed, which share their real data. Better "
     "or worse is said where the difference's interval leaves out 0; many comparisons are made, so that one in twenty "
     "of those without any effect will say so too. Cost: seconds of a generation, over the first case's. Real rows: all "
@@ -48,16 +48,16 @@ def comparison_section(result: StudyResult, figures: Plates) -> str:
     if not found:
         return ""
     (figures.folder / FILE).write_text(to_csv(found), encoding="utf-8")
-    return "<h2>Interventions compared</h2>\n" + "".join(_of_group(one, figures) for one in found)
+    groups = "".join(_of_group(one, figures) for one in found)
+    return f'<h2>Interventions compared</h2>\n{groups}<p class="soft">{escape(NOTE)}</p>\n'
 
 
 def _of_group(comparison: Comparison, figures: Plates) -> str:
     heads = ["case", *(label(metric) for metric in comparison.metrics), "cost", "real rows"]
     rows = [_row(comparison, entry, is_baseline=i == 0) for i, entry in enumerate(comparison.entries)]
     figure = figures.embed(effects_figure(comparison), f"comparison {comparison.entries[0].case}", data=[FILE])
-    note = NOTE.format(t=comparison.generation)
-    title = f"{comparison.group}, against {comparison.entries[0].case}"
-    return f'<h3>{escape(title)}</h3>\n{table(heads, rows)}{figure}<p class="soft">{escape(note)}</p>\n'
+    title = f"{comparison.group}, against {comparison.entries[0].case}, at generation {comparison.generation}"
+    return f"<h3>{escape(title)}</h3>\n{table(heads, rows)}{figure}\n"
 
 
 def _row(comparison: Comparison, entry: Entry, is_baseline: bool) -> list[str]:
