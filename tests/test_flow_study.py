@@ -16,7 +16,7 @@ study:
   seeds: [4, 7]
   data: rosenbrock
   family: {{name: flow, n_couplings: 2, hidden: 8, epochs: 0, n_steps: 5, chunk: 64}}
-  metrics: {{n: 100, names: [frechet, recall, nll], snapshots: [1, 3]}}
+  metrics: {{n: 100, names: [frechet, recall, nll], snapshots: [1, 3], embedding: 10, embedding_seeds: 2}}
   loop: {{kind: fully_synthetic, n_initial: 300, bias: 0.75}}
 run: {{runtime: local, store: {folder}/store, output: "{folder}"}}
 """
@@ -42,4 +42,5 @@ def test_a_flow_is_measured_and_its_samples_are_drawn_in_the_plane(tmp_path: Pat
     for found in case.snapshots.values():
         assert found.keys() == {1, 3}
         assert all(x.shape == (256, 2) and x.tobytes() in published for x in found.values())
+    assert [found.seed for found in case.embeddings] == [4, 7]
     assert "Samples in the plane" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")

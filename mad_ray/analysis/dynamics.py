@@ -51,14 +51,20 @@ def _medians(values: np.ndarray) -> np.ndarray:
     return medians
 
 
-def read_embedding(store: Store, cohort: str, history: Sequence[Manifest]) -> Embedding | None:
-    """The newest embedding that was made of these commits; None if there is none."""
+def read_embeddings(store: Store, cohort: str, history: Sequence[Manifest]) -> list[Embedding]:
+    """Of each of its trajectories the newest embedding that was made of these commits, if there is one."""
     places = {manifest.digest[:16]: i for i, manifest in enumerate(history)}
-    keys = [entry.key for entry in store.list(embeddings_prefix(cohort)) if entry.key.endswith(".json")]
-    known = [(places[name], key) for key in keys if (name := key.rpartition("/")[2].partition("-")[0]) in places]
-    if not known:
-        return None
-    key = max(known)[1]
+    newest: dict[str, tuple[int, str]] = {}
+    for entry in store.list(embeddings_prefix(cohort)):
+        name, _, suffix = entry.key.rpartition("/")[2].partition(".")
+        digest, _, row = name.partition("-")
+        if suffix == "json" and digest in places:
+            b = row.rpartition("-")[2]
+            newest[b] = max(newest.get(b, (0, "")), (places[digest], entry.key))
+    return [_read_embedding(store, cohort, newest[b][1]) for b in sorted(newest)]
+
+
+def _read_embedding(store: Store, cohort: str, key: str) -> Embedding:
     document = unseal(store.get(key), key, expected={"cohort": cohort}, needs=("map", "seed"))
     tensors = read_beside(store, key, document["map"])
     generations = sorted(int(name.removeprefix("t/")) for name in tensors if name.startswith("t/"))

@@ -56,8 +56,8 @@ class CaseInfo:
     """The loop as JSON: cases of one text share it."""
     n_real: int = 0
     """Real rows that a trajectory uses up: its loop, and what its interventions learn from."""
-    embedding: Embedding | None = None
-    """One map of real samples and of those of all generations, of the first trajectory; None where none was made."""
+    embeddings: tuple[Embedding, ...] = ()
+    """Of some trajectories, one map each of real samples and of those of all generations."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Stage -> seconds: fit, sample, measure, ..."""
 

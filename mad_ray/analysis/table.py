@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mad_ray.analysis.dynamics import read_embedding
+from mad_ray.analysis.dynamics import read_embeddings
 from mad_ray.analysis.study import FLOOR_COLUMNS, TABLE_COLUMNS, CaseInfo, StudyResult
 from mad_ray.analysis.texts import read_texts
 from mad_ray.core.errors import Missing
@@ -114,7 +114,7 @@ def _case(
         interventions=tuple(case.get("interventions", ())),
         loop=canonical_json(case.get("identity", {}).get("loop")).decode(),
         n_real=case.get("n_real", 0),
-        embedding=read_embedding(store, case["cohorts"][0]["id"], histories[0]) if histories else None,
+        embeddings=tuple(one for cohort, history in found for one in read_embeddings(store, cohort, history)),
         seconds=dict(seconds),
     )
 

@@ -1,6 +1,7 @@
 """What the driver of a study does while others compute: it keeps the index of the ledgers, and retires samples."""
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -64,17 +65,18 @@ class Driver:
                 self._known[cohort.id] = replace(head, n_retired=found.n_all, retired_bytes=n_bytes)
 
     def embed(self, cohorts: Iterable[Cohort]) -> None:
-        """Make the embeddings that metrics.embedding asks for: of each case its first trajectory, as far as it is."""
-        first: dict[str, Cohort] = {}
+        """Make the embeddings that metrics.embedding asks for, of the first trajectories of each case."""
+        made: Counter[str] = Counter()
         for cohort in cohorts:
-            if cohort.head.metrics.embedding:
-                first.setdefault(cohort.case, cohort)
-        for cohort in first.values():
-            try:
-                embed(cohort, self.store)
-            except TrajectoryFailed as error:
-                # A picture less; the results are committed.
-                print(f"no embedding of {cohort.case}: {error}")
+            metrics = cohort.head.metrics
+            wanted = min(metrics.embedding_seeds - made[cohort.case], len(cohort.seeds)) if metrics.embedding else 0
+            for b in range(wanted):
+                made[cohort.case] += 1
+                try:
+                    embed(cohort, self.store, b)
+                except TrajectoryFailed as error:
+                    # A picture less; the results are committed.
+                    print(f"no embedding of {cohort.case}: {error}")
 
     def keep_index(self) -> None:
         """Write the index if it is not as the ledgers are. A store that refuses costs the next reader time only."""

@@ -25,8 +25,8 @@ MAX_GENERATIONS = 12
 """Of more, so many are shown, evenly spaced, the first and the last included."""
 
 
-def embed(cohort: Cohort, store: Store, say: Callable[[str], None] = print) -> str | None:
-    """Make the embedding of the cohort's first trajectory, as far as it has come; returns its key.
+def embed(cohort: Cohort, store: Store, b: int = 0, say: Callable[[str], None] = print) -> str | None:
+    """Make the embedding of the cohort's trajectory b, as far as it has come; returns its key.
 
     metrics.embedding samples of each generation (of twelve at most) and as many real held-out ones. One that is there
     already is left alone: it rests on what is committed, and on nothing else. None where there is nothing to show.
@@ -35,16 +35,19 @@ def embed(cohort: Cohort, store: Store, say: Callable[[str], None] = print) -> s
     history = [m for m in Ledger(store, cohort).history() if m.first <= cohort.n_generations]
     if not n or not history:
         return None
-    key = embedding_key(cohort.id, history[-1].digest, n)
+    key = embedding_key(cohort.id, history[-1].digest, n, b)
     if _is_there(store, key, cohort):
         return key
-    found = _samples(cohort, store, history, n)
+    found = _samples(cohort, store, history, n, b)
     if not found:
         return None
-    say(f"embedding {cohort.case or cohort.id}: {n} samples of each of {len(found)} generations, in one t-SNE")
+    seed = cohort.seeds[b]
+    say(
+        f"embedding {cohort.case or cohort.id}, seed {seed}: {n} samples of each of {len(found)} generations, one t-SNE"
+    )
     tensors = _embedded(cohort, store, found, n)
     named = write_beside(store, key, f"map-{n:05d}", tensors)
-    document = {"cohort": cohort.id, "newest": history[-1].digest, "n": n, "seed": cohort.seeds[0], "map": named}
+    document = {"cohort": cohort.id, "newest": history[-1].digest, "n": n, "seed": seed, "map": named}
     store.put(key, seal(document), if_absent=True)
     return key
 
@@ -73,26 +76,26 @@ def _embedded(cohort: Cohort, store: Store, found: dict[int, Samples], n: int) -
     }
 
 
-def _samples(cohort: Cohort, store: Store, history: list[Manifest], n: int) -> dict[int, Samples]:
-    """Generation -> n samples of its first trajectory."""
+def _samples(cohort: Cohort, store: Store, history: list[Manifest], n: int, b: int) -> dict[int, Samples]:
+    """Generation -> n samples of trajectory b."""
     if cohort.head.family.redraw:
-        known = _snapshots(store, history, n)
+        known = _snapshots(store, history, n, b)
         return {t: known[t] for t in _spaced(sorted(t for t in known if t <= cohort.n_generations))}
     past = Past(cohort, Ledger(store, cohort), history)
     # Who publishes nothing of its own has no shards.
     published = sorted({shard.generation for manifest in history for shard in manifest.shards})
     shown = _spaced([t for t in published if t <= cohort.n_generations])
-    return {t: concatenate(list(past.published(t).blocks(0, n))).trajectory(0) for t in shown}
+    return {t: concatenate(list(past.published(t).blocks(0, n))).trajectory(b) for t in shown}
 
 
-def _snapshots(store: Store, history: list[Manifest], n: int) -> dict[int, Samples]:
-    """Of families that store no samples, those that were kept for a picture; they carry no labels."""
+def _snapshots(store: Store, history: list[Manifest], n: int, b: int) -> dict[int, Samples]:
+    """Of families that store no samples, those that were kept for a picture (of two seeds); they carry no labels."""
     found = {}
     for manifest in history:
         tensors = decode_tensors(read_checked(store, blob_key(manifest, manifest.models), manifest.models))
         for name, x in tensors.items():
-            if name.startswith("snapshots/"):
-                rows = x[:1, :n]
+            if name.startswith("snapshots/") and b < len(x):
+                rows = x[b : b + 1, :n]
                 label = np.full(rows.shape[:2], NO_LABEL, np.int32)
                 found[int(name.removeprefix("snapshots/"))] = Samples.of(rows, label)
     return found

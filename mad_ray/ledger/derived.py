@@ -13,6 +13,6 @@ def embeddings_prefix(cohort_id: str) -> str:
     return f"embeddings/{cohort_id}/"
 
 
-def embedding_key(cohort_id: str, newest: str, n: int) -> str:
-    """The embedding of n samples of each generation, up to the manifest of that digest."""
-    return f"{embeddings_prefix(cohort_id)}{newest[:16]}-{n:05d}.json"
+def embedding_key(cohort_id: str, newest: str, n: int, b: int) -> str:
+    """The embedding of n samples of each generation of trajectory b, up to the manifest of that digest."""
+    return f"{embeddings_prefix(cohort_id)}{newest[:16]}-{n:05d}-{b:04d}.json"

@@ -107,6 +107,8 @@ class Metrics:
     embedding: int = field(default=0, metadata={"execution": True})
     """Samples of each generation that one t-SNE of a trajectory, real samples included, shows; 0: none is made. Of
     twelve generations at most; where samples are drawn anew rather than stored, of those in `snapshots`."""
+    embedding_seeds: int = field(default=1, metadata={"execution": True})
+    """Trajectories of each case that get an embedding of their own, from the first seed on."""
     weights: str | None = field(default=None, metadata={"execution": True})
     """features: inception only. Path or http(s) URL of clean-fid's inception-2015-12-05.pt."""
     weights_sha256: str | None = None
@@ -132,6 +134,10 @@ class Metrics:
             self.embedding == 0 or 10 <= self.embedding <= min(self.n, MAX_EMBEDDED),
             f"metrics.embedding={self.embedding}: give 10 to {min(self.n, MAX_EMBEDDED)} samples (n, and "
             f"{MAX_EMBEDDED} at most), or 0 for no picture",
+        )
+        _require(
+            self.embedding_seeds >= 1,
+            f"metrics.embedding_seeds={self.embedding_seeds}: give 1 trajectory or more; metrics.embedding=0 is none",
         )
         _require(self.k >= 1, f"metrics.k={self.k}: a ball needs at least 1 neighbour; give k >= 1")
         _require(self.n >= 2, f"metrics.n={self.n}: a covariance needs at least 2 samples; raise n")

@@ -11,7 +11,7 @@ import numpy as np
 from mad_ray.analysis.curves import metrics_of
 from mad_ray.analysis.dynamics import ClassTable, class_table
 from mad_ray.analysis.names import CLASS_DYNAMICS, DOWNSTREAM, label
-from mad_ray.analysis.study import CaseInfo, StudyResult
+from mad_ray.analysis.study import CaseInfo, Embedding, StudyResult
 from mad_ray.analysis.trend import spread
 from mad_ray.report.axes import INK, PAPER, dress
 from mad_ray.report.figures import PER_ROW, curves_figure
@@ -63,7 +63,7 @@ def modes_section(result: StudyResult, verdicts: Verdicts, figures: Plates) -> s
     """Classes alive, copies, precision and recall of each class, the embedding and its film."""
     curves = _curves(result, CLASS_DYNAMICS, verdicts, "mode dynamics", figures)
     classes = _class_figures(result, ("precision", "recall"), "precision and recall of classes", figures)
-    maps = "".join(_embedding(case, figures) for case in result.cases)
+    maps = "".join(_embeddings(case, figures) for case in result.cases)
     if not curves + classes + maps:
         return ""
     note = f'<p class="soft">{escape(MODES_NOTE)}</p>\n' if curves else ""
@@ -150,11 +150,17 @@ def _draw_classes(ax: Axes, table: ClassTable) -> AxesImage:
     return mesh
 
 
-def _embedding(case: CaseInfo, figures: Plates) -> str:
-    if case.embedding is None:
+def _embeddings(case: CaseInfo, figures: Plates) -> str:
+    """The first in sight, the others folded together."""
+    if not case.embeddings:
         return ""
-    plate = figures.embed(embedding_figure(case.embedding), f"embedding {case.case}", f"seed {case.embedding.seed}")
-    film = ""
-    if len(case.embedding.places) > 1:
-        film = figures.film(film_bytes(case.embedding), f"film {case.case}", "Generation by generation.")
-    return f"<h3>{escape(case.case)}</h3>\n{plate}{film}"
+    first, *rest = (_embedding(case.case, found, figures) for found in case.embeddings)
+    more = fold(f"{len(rest)} more seed{'s' if len(rest) > 1 else ''}", "".join(rest)) if rest else ""
+    return f"<h3>{escape(case.case)}</h3>\n{first}{more}"
+
+
+def _embedding(case: str, found: Embedding, figures: Plates) -> str:
+    plate = figures.embed(embedding_figure(found), f"embedding {case}", f"seed {found.seed}")
+    if len(found.places) < 2:
+        return plate
+    return plate + figures.film(film_bytes(found), f"film {case}", f"seed {found.seed}, generation by generation.")

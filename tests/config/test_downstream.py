@@ -48,4 +48,5 @@ def test_unasked_they_are_measured_of_labelled_images_only() -> None:
 def test_an_embedding_of_more_samples_than_are_measured() -> None:
     assert "metrics.embedding=101: give 10 to 100" in refused(DIGITS, embedding=101)
     assert "metrics.embedding=5" in refused(DIGITS, embedding=5)
+    assert "metrics.embedding_seeds=0: give 1" in refused(DIGITS, embedding_seeds=0)
     assert expanded(DIGITS, embedding=100)[0].identity() == expanded(DIGITS)[0].identity()

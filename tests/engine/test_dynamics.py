@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from mad_ray.analysis.dynamics import read_embedding
+from mad_ray.analysis.dynamics import read_embeddings
 from mad_ray.core.keys import Keys
 from mad_ray.core.loop import Loop, Slice, fully_synthetic
 from mad_ray.core.samples import Event, Samples, rebatch
@@ -168,14 +168,14 @@ def embedded(store) -> dict[str, bytes]:
 def test_an_embedding_is_the_same_bytes_and_is_made_once(echoed: Ran) -> None:
     told: list[str] = []
     cohort = cohort_of(embedding=20)
-    key = embed(cohort, echoed.store, told.append)
-    assert embed(cohort, echoed.store, told.append) == key
+    key = embed(cohort, echoed.store, say=told.append)
+    assert embed(cohort, echoed.store, say=told.append) == key
     assert len(told) == 1
     forget()
     other = run(cohort)
-    assert embed(cohort, other.store, told.append) == key
+    assert embed(cohort, other.store, say=told.append) == key
     assert embedded(other.store) == embedded(echoed.store)
-    found = read_embedding(other.store, cohort.id, other.manifests)
+    (found,) = read_embeddings(other.store, cohort.id, other.manifests)
     assert found.seed == 0
     assert sorted(found.places) == [1, 2, 3]
     assert {places.shape for places in (found.real, *found.places.values())} == {(20, 2)}
@@ -186,34 +186,49 @@ def test_an_embedding_is_the_same_bytes_and_is_made_once(echoed: Ran) -> None:
     assert np.median(np.linalg.norm(found.places[1] - found.places[2], axis=1)) < 0.05 * reach
 
 
+def shown(store, cohort, ran: Ran) -> list[int]:
+    (found,) = read_embeddings(store, cohort.id, ran.manifests)
+    return sorted(found.places)
+
+
+def test_every_trajectory_may_have_its_own() -> None:
+    cohort = cohort_of(2, (4, 7), names=["frechet"], embedding=10)
+    found = run(cohort)
+    for b in (1, 0):
+        embed(cohort, found.store, b, say=lambda line: None)
+    first, second = read_embeddings(found.store, cohort.id, found.manifests)
+    assert (first.seed, second.seed) == (4, 7)
+    assert not np.array_equal(first.places[1], second.places[1])
+
+
 def test_an_embedding_grows_with_the_trajectory() -> None:
     store, told = new_store(), []
     cohort = cohort_of(2, (0,), embedding=10)
     first = run(cohort, store)
-    assert embed(cohort, store, told.append)
+    assert embed(cohort, store, say=told.append)
     longer = cohort_of(MAX_GENERATIONS + 4, (0,), names=["frechet"], embedding=10)
     assert longer.id != cohort.id
     rest = run(cohort_of(3, (0,), embedding=10), store)
     # As far as it was made; then as far as it has come.
-    assert sorted(read_embedding(store, cohort.id, rest.manifests).places) == [1, 2]
-    embed(cohort_of(3, (0,), embedding=10), store, told.append)
-    assert sorted(read_embedding(store, cohort.id, rest.manifests).places) == [1, 2, 3]
-    assert sorted(read_embedding(store, cohort.id, first.manifests).places) == [1, 2]
+    assert shown(store, cohort, rest) == [1, 2]
+    embed(cohort_of(3, (0,), embedding=10), store, say=told.append)
+    assert shown(store, cohort, rest) == [1, 2, 3]
+    assert shown(store, cohort, first) == [1, 2]
 
 
 def test_of_many_generations_twelve_are_embedded() -> None:
     cohort = cohort_of(15, (0,), names=["frechet"], embedding=10)
     found = run(cohort)
-    embed(cohort, found.store, lambda line: None)
-    shown = sorted(read_embedding(found.store, cohort.id, found.manifests).places)
-    assert len(shown) == MAX_GENERATIONS
-    assert (shown[0], shown[-1]) == (1, 15)
+    embed(cohort, found.store, say=lambda line: None)
+    generations = shown(found.store, cohort, found)
+    assert len(generations) == MAX_GENERATIONS
+    assert (generations[0], generations[-1]) == (1, 15)
 
 
 def test_nothing_is_embedded_unasked(echoed: Ran) -> None:
     assert embed(cohort_of(), echoed.store) is None
     assert embed(cohort_of(embedding=20), new_store()) is None
-    assert read_embedding(new_store(), cohort_of().id, echoed.manifests) is None
+    assert read_embeddings(new_store(), cohort_of().id, echoed.manifests) == []
 
 
 def test_rows_of_the_training_set_are_taken_evenly() -> None:
@@ -234,7 +249,7 @@ def test_rows_that_interventions_drop_train_nobody_and_are_no_copies() -> None:
     head, keys = cohort.head, cohort.keys
     store = new_store()
     samples = head.data.rows(0, N, keys.at("elsewhere"))
-    reference = open_reference(store, head.data, head.metrics, lambda line: None)
+    reference = open_reference(store, head.data, head.metrics, say=lambda line: None)
     features = reference.extractor(samples.x[0])[None]
 
     def measured(data: object) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Downstream and mode dynamics on the page: there where they were measured, and single classes in heat maps only."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -55,7 +56,7 @@ def dynamic_study(n_classes: int = 10) -> StudyResult:
                 name = f"{stem}_class_{c}"
                 rows += rows_of(case.case, name, lambda t, c=c: 0.9 - 0.02 * c * t / n_classes, 2, 4, 0.0)
                 floors.append((case.case, name, 0.95))
-    cases = [replace(plain.cases[0], embedding=embedding()), *plain.cases[1:]]
+    cases = [replace(plain.cases[0], embeddings=(embedding(), embedding())), *plain.cases[1:]]
     return replace(
         plain,
         table=pd.concat([plain.table, pd.DataFrame(rows, columns=list(TABLE_COLUMNS))], ignore_index=True),
@@ -69,14 +70,20 @@ def headings(page: Checker) -> list[str]:
     return [tag.partition("</h2>")[0] for tag in tags]
 
 
-def test_the_sections_are_there_where_something_was_measured(tmp_path):
-    page = Checker.of(write_report(dynamic_study(), tmp_path / "a"))
-    page.assert_alone(tmp_path / "a")
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> Path:
+    """The page of `dynamic_study`; what else there is lies beside it."""
+    return write_report(dynamic_study(), tmp_path_factory.mktemp("dynamics"))
+
+
+def test_the_sections_are_there_where_something_was_measured(tmp_path, written):
+    page = Checker.of(written)
+    page.assert_alone(written.parent)
     assert {"Downstream", "Mode dynamics"} < set(headings(page))
     alts = [attributes["alt"] for tag, attributes in page.seen if tag == "img"]
     for name in ("accuracy of classes", "precision and recall of classes", "embedding", "film"):
         assert f"{name} {CASE}" in alts
-    plain = Checker.of(write_report(plain_study(), tmp_path / "b"))
+    plain = Checker.of(write_report(plain_study(), tmp_path))
     assert not {"Downstream", "Mode dynamics"} & set(headings(plain))
     assert "t-SNE" not in plain.text
 
@@ -89,24 +96,25 @@ def test_a_study_of_copies_alone_has_no_downstream(tmp_path):
     assert "Downstream" not in headings(page)
 
 
-def test_classes_flood_neither_curves_nor_tables(tmp_path):
+def test_classes_flood_neither_curves_nor_tables(tmp_path, written):
     study = dynamic_study()
     assert not [metric for metric in metrics_of(study, [CASE]) if "_class_" in metric]
-    page = Checker.of(write_report(study, tmp_path))
+    page = Checker.of(written)
     assert "class 3" not in page.text
-    plain = Checker.of(write_report(plain_study(), tmp_path / "plain"))
+    plain = Checker.of(write_report(plain_study(), tmp_path))
     # Two sections of curves more, and what does not fit a row.
     assert page.n_live - plain.n_live == 2
-    assert "recall_class_3" in (tmp_path / "table.csv").read_text()
+    assert "recall_class_3" in (written.parent / "table.csv").read_text()
 
 
-def test_the_film_lies_beside_the_page_and_is_small(tmp_path):
-    page = write_report(dynamic_study(), tmp_path)
-    (film,) = tmp_path.glob("*.gif")
+def test_the_film_lies_beside_the_page_and_is_small(written):
+    film, of_the_other_seed = sorted(written.parent.glob("*.gif"))
+    assert of_the_other_seed.name.endswith("-film-fully-synthetic.gif")
+    assert "1 more seed" in written.read_text()
     assert film.name.endswith("-film-fully-synthetic.gif")
     assert film.stat().st_size < 1 << 20
     assert film.read_bytes() == film_bytes(embedding())
-    assert "data:image/gif;base64," in page.read_text()
+    assert "data:image/gif;base64," in written.read_text()
 
 
 def test_a_film_has_a_frame_per_generation_and_goes_round():
