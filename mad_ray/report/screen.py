@@ -121,10 +121,11 @@ def _boundary_ends(result: PhaseResult, panel: float) -> str:
     curve = boundary_curve(result, panel)
     if result.y is None or not len(curve.x):
         return "-"
+    where = "wherever it is known" if tally(result, panel).n_unknown else "everywhere"
     if set(curve.kind) == {"above"}:
-        return f"none: {level_words(result, '>=')} everywhere"
+        return f"none: {level_words(result, '>=')} {where}"
     if set(curve.kind) == {"below"}:
-        return f"none: {level_words(result, '<')} everywhere"
+        return f"none: {level_words(result, '<')} {where}"
     at = np.flatnonzero(curve.kind == "crossing")
     if not len(at):
         return "within the map nowhere"

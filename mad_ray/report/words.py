@@ -27,20 +27,24 @@ MAX_PANELS_TOLD = 3
 
 @dataclass(frozen=True)
 class Tally:
-    """Cells by what was found. n_above: value >= level; n_surely: their whole interval too. n_void: no value."""
+    """Cells by what was found. n_above: value >= level; n_surely: their whole interval too. n_void: no value.
+
+    n_unknown: of these, those that may lie on either side.
+    """
 
     n: int
     n_above: int
     n_surely: int
     n_below: int
     n_void: int
+    n_unknown: int
     states: dict[str, int]
 
 
 def tally(result: PhaseResult, panel: float | None = None) -> Tally:
     """Of one panel, or of all."""
     cells = result.cells if panel is None else at_panel(result.cells, panel)
-    value, low = (cells[column].to_numpy(dtype=float) for column in ("value", "low"))
+    value, low, high = (cells[column].to_numpy(dtype=float) for column in ("value", "low", "high"))
     level = np.nan if result.level is None else result.level
     return Tally(
         n=len(cells),
@@ -48,6 +52,7 @@ def tally(result: PhaseResult, panel: float | None = None) -> Tally:
         n_surely=int((low >= level).sum()),
         n_below=int((value < level).sum()),
         n_void=int(np.isnan(value).sum()),
+        n_unknown=int((np.isnan(value) & ~((low >= level) | (high < level))).sum()),
         states=dict(Counter(state_of(state) for state in cells["state"])),
     )
 

@@ -4,7 +4,15 @@ import pytest
 
 from mad_ray.report.screen import phase_table, verdict_table
 from tests.report.made_up_studies import digits_study, info, rows_of, study
-from tests.report.phase_samples import boundary_result, lines_result, map_result, memory_result, partial_map, result
+from tests.report.phase_samples import (
+    boundary_result,
+    lines_result,
+    map_result,
+    memory_result,
+    partial_map,
+    result,
+    void,
+)
 
 
 def test_one_aligned_line_per_case(digits):
@@ -61,6 +69,17 @@ def test_a_map_has_a_line_per_panel_with_its_counts():
         value = study.cells[study.cells["panel"] == panel]["value"]
         (line,) = [line for line in lines if line.startswith(f"{panel:g} ")]
         assert f"{(value >= 1).sum()} of {value.notna().sum()}" in line
+
+
+@pytest.mark.parametrize(("n_void", "words"), [(0, "none: n_e/n_r < 1 everywhere"), (3, "none: n_e/n_r < 1 wherever")])
+def test_a_map_claims_no_more_than_its_cells_know(n_void, words):
+    """All of it below the level, but for cells whose value nobody knows."""
+    study = map_result(4)
+    rows = [{**row, "value": 0.5, "low": 0.4, "high": 0.6} for row in study.cells.to_dict("records")]
+    rows = [void(row, "too short") if i < n_void else row for i, row in enumerate(rows)]
+    below = [{**row, "kind": "below", "crossing": float("nan")} for row in study.boundaries.to_dict("records")]
+    first = phase_table(result(rows, below, x=study.x, y=study.y)).splitlines()
+    assert words in next(line for line in first if line.startswith("0.7 "))
 
 
 def test_a_boundary_has_a_line_per_place_and_thins_many():
