@@ -24,9 +24,9 @@ WAYS = {
 }
 
 
-# Of networks shared by workers tests/contracts and tests/families tell in each run; of workers through Ray, one of them
-# killed, test_killed_processes.py.
-SLOW_WAYS = ("two workers a fit",)
+# One trial at once is what other tests of this folder run. Of networks shared by workers tests/contracts and
+# tests/families tell in each run; of workers through Ray, one of them killed, test_killed_processes.py.
+SLOW_WAYS = ("one trial at once", "two workers a fit")
 
 
 @pytest.mark.parametrize(
