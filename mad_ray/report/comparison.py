@@ -74,8 +74,9 @@ def _cell(measure: Measure | None, is_baseline: bool) -> str:
     value = number(measure.value.centre) + _range(measure.value)
     if is_baseline:
         return value
-    difference = f"{measure.difference.centre:+.3g}{_range(measure.difference)}"
-    return f"{value}<small>{difference}: {measure.effect}</small>"
+    # Means of equal values may differ in the last bit.
+    difference = f"{round(measure.difference.centre, 12):+.3g}{_range(measure.difference)}"
+    return f"{value}<small>{difference}</small><small>{measure.effect}</small>"
 
 
 def _range(interval: Interval) -> str:

@@ -106,7 +106,7 @@ def test_the_section_and_its_file(tmp_path) -> None:
     html = comparison_section(made_up(), Plates(tmp_path))
     assert "Interventions compared" in html
     assert "watermark, mark_detector" in html
-    assert html.count(": better<") == 2
+    assert html.count("<small>better<") == 2
     assert "the baseline" in html
     lines = (tmp_path / "comparison.csv").read_text().splitlines()
     assert lines[0] == ",".join(COLUMNS)
