@@ -121,14 +121,15 @@ def _boundary_ends(result: PhaseResult, panel: float) -> str:
     curve = boundary_curve(result, panel)
     if result.y is None or not len(curve.x):
         return "-"
-    where = "wherever it is known" if tally(result, panel).n_unknown else "everywhere"
-    if set(curve.kind) == {"above"}:
+    found = tally(result, panel)
+    where = "wherever it is known" if found.n_unknown else "everywhere"
+    if set(curve.kind) == {"above"} and not found.n_below:
         return f"none: {level_words(result, '>=')} {where}"
-    if set(curve.kind) == {"below"}:
+    if set(curve.kind) == {"below"} and not found.n_above:
         return f"none: {level_words(result, '<')} {where}"
     at = np.flatnonzero(curve.kind == "crossing")
     if not len(at):
-        return "within the map nowhere"
+        return "none within the map"
     ends = [f"{number(curve.y[i])} at {result.x.label} = {tick_words(curve.x[i])}" for i in dict.fromkeys(at[[0, -1]])]
     return f"{result.y.label} = {' to '.join(ends)}"
 

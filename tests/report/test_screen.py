@@ -82,6 +82,17 @@ def test_a_map_claims_no_more_than_its_cells_know(n_void, words):
     assert words in next(line for line in first if line.startswith("0.7 "))
 
 
+def test_a_map_with_both_sides_is_not_one_of_them_everywhere():
+    """A value that rises along y: above the level at each column's end, and below it at the beginning."""
+    study = map_result(4)
+    lowest = min(study.y.values)
+    rows = [{**row, "value": 0.5 if row["y"] == lowest else 1.5} for row in study.cells.to_dict("records")]
+    above = [{**row, "kind": "above", "crossing": float("nan")} for row in study.boundaries.to_dict("records")]
+    text = phase_table(result(rows, above, x=study.x, y=study.y))
+    assert "none within the map" in text
+    assert "everywhere" not in text
+
+
 def test_a_boundary_has_a_line_per_place_and_thins_many():
     small, large = boundary_result(4), boundary_result(12)
     assert len([line for line in phase_table(small).splitlines() if "  admissible" in line]) == 20
