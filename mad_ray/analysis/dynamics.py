@@ -11,7 +11,7 @@ from mad_ray.analysis.study import Embedding, StudyResult
 from mad_ray.core.manifest import Manifest
 from mad_ray.core.sealed import unseal
 from mad_ray.ledger.beside import read_beside
-from mad_ray.ledger.derived import embeddings_prefix
+from mad_ray.ledger.derived import EMBEDDINGS, embeddings_prefix
 from mad_ray.ledger.store import Store
 
 
@@ -49,6 +49,11 @@ def _medians(values: np.ndarray) -> np.ndarray:
     medians = np.full(values.shape[1], np.nan)
     medians[known] = np.nanmedian(values[:, known], axis=0)
     return medians
+
+
+def embedded_cohorts(store: Store) -> set[str]:
+    """Cohorts that have an embedding: one listing, where thousands have none."""
+    return {entry.key.removeprefix(EMBEDDINGS).partition("/")[0] for entry in store.list(EMBEDDINGS)}
 
 
 def read_embeddings(store: Store, cohort: str, history: Sequence[Manifest]) -> list[Embedding]:

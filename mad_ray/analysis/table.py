@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mad_ray.analysis.dynamics import read_embeddings
+from mad_ray.analysis.dynamics import embedded_cohorts, read_embeddings
 from mad_ray.analysis.study import FLOOR_COLUMNS, TABLE_COLUMNS, CaseInfo, StudyResult
 from mad_ray.analysis.texts import read_texts
 from mad_ray.core.errors import Missing
@@ -35,6 +35,7 @@ def read_result(store: Store, name: str) -> StudyResult:
     floors: list[dict[str, Any]] = []
     cases: list[CaseInfo] = []
     manifests: list[Manifest] = []
+    embedded = embedded_cohorts(store)
     for case in document["cases"]:
         of_case = in_parallel(partial(_read_cohort, store, case), [c["id"] for c in case["cohorts"]])
         found = [(cohort, history) for cohort, history, _ in of_case]
@@ -47,7 +48,7 @@ def read_result(store: Store, name: str) -> StudyResult:
             for metric, value in _reference(store, key).get("floors", {}).items()
             if value is not None
         ]
-        cases.append(_case(store, case, found, failures))
+        cases.append(_case(store, case, found, failures, embedded))
     return StudyResult(
         name=name,
         identity={"title": document["title"], "study": document["study"]},
@@ -84,7 +85,11 @@ def _reference(store: Store, key: str) -> dict[str, Any]:
 
 
 def _case(
-    store: Store, case: dict[str, Any], found: list[tuple[str, list[Manifest]]], failures: Mapping[str, str]
+    store: Store,
+    case: dict[str, Any],
+    found: list[tuple[str, list[Manifest]]],
+    failures: Mapping[str, str],
+    embedded: set[str],
 ) -> CaseInfo:
     n = case["n_generations"]
     seeds = {c["id"]: len(c["seeds"]) for c in case["cohorts"]}
@@ -114,7 +119,7 @@ def _case(
         interventions=tuple(case.get("interventions", ())),
         loop=canonical_json(case.get("identity", {}).get("loop")).decode(),
         n_real=case.get("n_real", 0),
-        embeddings=tuple(one for cohort, history in found for one in read_embeddings(store, cohort, history)),
+        embeddings=tuple(one for c, history in found if c in embedded for one in read_embeddings(store, c, history)),
         seconds=dict(seconds),
     )
 

@@ -1,6 +1,7 @@
 """Where documents lie that are made of others, and can be made again at any time."""
 
 LABELS = "labels.json"
+EMBEDDINGS = "embeddings/"
 
 
 def labels_key(reference: str) -> str:
@@ -10,7 +11,7 @@ def labels_key(reference: str) -> str:
 
 def embeddings_prefix(cohort_id: str) -> str:
     """Where the embeddings of a cohort lie."""
-    return f"embeddings/{cohort_id}/"
+    return f"{EMBEDDINGS}{cohort_id}/"
 
 
 def embedding_key(cohort_id: str, newest: str, n: int, b: int) -> str:

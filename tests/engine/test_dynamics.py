@@ -249,7 +249,7 @@ def test_rows_that_interventions_drop_train_nobody_and_are_no_copies() -> None:
     head, keys = cohort.head, cohort.keys
     store = new_store()
     samples = head.data.rows(0, N, keys.at("elsewhere"))
-    reference = open_reference(store, head.data, head.metrics, say=lambda line: None)
+    reference = open_reference(store, head.data, head.metrics, lambda line: None)
     features = reference.extractor(samples.x[0])[None]
 
     def measured(data: object) -> dict[str, float]:
